@@ -1,0 +1,55 @@
+/** What a POP3 session needs from the rest of the house. Plugged together in wiring; tests bring their own. */
+import type { Pipeline } from '../hook/contract.ts';
+import type { Clock } from '../mail/clock.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+
+/** One message of an open maildrop; numbers of RFC 1939 are the index plus one. */
+export interface DropMessage {
+  readonly uidl: string;
+  /** Octets as RETR sends them, before byte-stuffing (RFC 1939 §11). */
+  readonly sizeBytes: number;
+}
+
+/** A locked maildrop: a snapshot that stays as it was opened. */
+export interface Maildrop {
+  readonly messages: readonly DropMessage[];
+  /** The bytes of message `index` with CRLF line ends, in order. Throws when the file is gone. */
+  read(index: number): AsyncIterable<Uint8Array>;
+  /** Small messages at once, without a stream: undefined when it is larger than `maxBytes`. */
+  readWhole(index: number, maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
+  commit(deleted: readonly number[]): Promise<{ failed: number }>;
+  /** Gives the lock up, deletes nothing. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+export type OpenResult =
+  | { readonly ok: true; readonly drop: Maildrop }
+  /** Another session has it: `-ERR [IN-USE]` (RFC 2449 §8.1.1). */
+  | { readonly ok: false; readonly why: 'in-use' }
+  /** `-ERR [SYS/TEMP]` (RFC 3206). */
+  | { readonly ok: false; readonly why: 'failed'; readonly cause: string };
+
+export interface MaildropOpener {
+  open(user: string): Promise<OpenResult>;
+}
+
+export interface Pop3Profile {
+  readonly listener: string;
+  readonly hostname: string;
+  readonly starttls: boolean;
+  readonly plaintextLogin: 'never' | 'loopback' | 'always';
+  readonly maxLineBytes: number;
+  readonly maxErrors: number;
+}
+
+export interface Pop3Ports {
+  readonly hooks: Pipeline;
+  readonly maildrops: MaildropOpener;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+}

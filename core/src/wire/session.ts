@@ -1,0 +1,34 @@
+/** The seam between a protocol engine and the connection that owns its socket, the same for SMTP and POP3. */
+
+/** What the session tells its owner (dispatch/connection) to do. Bytes written in one turn are joined by the session. */
+export interface SessionOutput {
+  write(bytes: Uint8Array): void;
+  /** Start TLS as server now; whatever was read before and not consumed is thrown away by the session (RFC 3207 §6). */
+  startTls(): void;
+  /** Read no more until `resume`: a verdict is awaited or a buffer is full. */
+  pause(): void;
+  resume(): void;
+  /** Close after what was written is out. */
+  close(): void;
+}
+
+/**
+ * What dispatch/connection drives, the same for SMTP and POP3. Nothing here throws.
+ * Timeouts are the connection's: it calls `timedOut`, and the session says goodbye in its own words.
+ */
+export interface Session {
+  /** Sends the banner (after the connect stage). */
+  start(): void;
+  /** Bytes from the peer; the buffer may be reused by the caller once this returns. */
+  feed(chunk: Uint8Array): void;
+  /** TLS is up. */
+  secured(tls: { readonly version: string; readonly cipher: string }): void;
+  /** No bytes for the time of the state, or the whole session took too long. */
+  timedOut(): void;
+  /** The server is going down: finish the command or message under way, then say so and close. */
+  drain(): void;
+  /** The peer is gone, or the connection broke. Everything held is given back. */
+  closed(): void;
+  /** What the session waits for, for the connection's choice of timeout. */
+  readonly waitsFor: 'command' | 'data' | 'verdict';
+}
