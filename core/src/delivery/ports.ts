@@ -1,0 +1,67 @@
+/**
+ * What delivery needs from the rest of the house. Plugged together in wiring; tests bring their own.
+ * Delivery never sees a store, a thread or a plugin: only these. The queue decides *when*, delivery decides *where* and
+ * *how*, and tells the queue in one `settle` what became of each recipient it was handed.
+ */
+import type { Directory } from '../directory/directory.ts';
+import type { Pipeline } from '../hook/contract.ts';
+import type { Clock } from '../mail/clock.ts';
+import type { Dns } from '../mail/dns.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import type { LocalMailbox } from '../maildrop/mailbox.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import type { DeliveryState } from '../queue/store.ts';
+
+/** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
+export interface DueMessage {
+  readonly envelope: Envelope;
+  /** What is known of earlier attempts; undefined before the first. */
+  readonly state: DeliveryState | undefined;
+  /** Indices of `envelope.recipients` to try now. */
+  readonly due: readonly number[];
+}
+
+/** What one attempt came to for one recipient. `reply` is ASCII, one line, with an enhanced status code where one is known. */
+export type Outcome =
+  | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
+  | { readonly index: number; readonly outcome: 'deferred'; readonly reply: string; readonly nextAttemptAtMs: number };
+
+/** The queue as delivery sees it. */
+export interface DueQueue {
+  /** Up to `limit` messages that are due, the longest due first; empty when there are none. */
+  takeDue(limit: number): Promise<readonly DueMessage[]>;
+  /** Calls `then` whenever something became due, also when it was so before. One listener. */
+  onDue(then: () => void): void;
+  /** The message's bytes in order, CRLF line ends, chunks valid until the next is asked for. */
+  body(id: string): AsyncIterable<Uint8Array>;
+  /**
+   * When to try again after `attempts` attempts, with jitter; undefined when the message is too old (`queue.giveUpAfter`).
+   * @param retryAfterMs a wait that the reason of the deferral asks for, instead of the schedule's
+   */
+  nextAttempt(envelope: Envelope, attempts: number, retryAfterMs?: number): number | undefined;
+  /** Records outcomes; may be called in parts. A message without pending recipients is forgotten. @throws StoreError */
+  settle(id: string, outcomes: readonly Outcome[]): Promise<void>;
+  /** Gives back what was taken and not settled, untried: due again in `delayMs`. Nothing is written. */
+  release(id: string, delayMs: number): void;
+}
+
+/** Whether an address and port lead back to this server: its own interfaces and loopback, on port 25 or one it listens on. */
+export type IsSelf = (address: string, port: number) => boolean;
+
+export interface DeliveryPorts {
+  readonly queue: DueQueue;
+  readonly mailbox: LocalMailbox;
+  readonly directory: Directory;
+  readonly dns: Dns;
+  /** Only the stages deliver, delivered, deferred and bounced are used. */
+  readonly hooks: Pick<Pipeline, 'deliver' | 'delivered' | 'deferred' | 'bounced'>;
+  /** Stores a bounce as a new message; resolves when it is on disk. @throws when it could not be stored. */
+  readonly submitBounce: (envelope: Envelope, bytes: Uint8Array) => Promise<void>;
+  /** A new queue id, for bounces. */
+  readonly newId: () => string;
+  readonly isSelf: IsSelf;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+}
