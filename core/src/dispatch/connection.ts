@@ -1,0 +1,167 @@
+/**
+ * One accepted connection: owns the socket, TLS and the timeouts, and drives one pure session with bytes.
+ * Made by the listener, watched by its sweeper. However it ends, the session hears `closed` once and the owner `onEnd` once.
+ */
+import type { Socket } from 'node:net';
+import { TLSSocket, type SecureContext } from 'node:tls';
+import type { Session, SessionOutput } from '../wire/session.ts';
+
+export interface ConnectionTimeouts {
+  readonly commandMs: number;
+  readonly dataMs: number;
+  readonly sessionMs: number;
+}
+
+export interface ConnectionOptions {
+  readonly implicitTls: boolean;
+  readonly secureContext: SecureContext | undefined;
+  readonly timeouts: ConnectionTimeouts;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Makes the session; called before any byte is read. */
+  readonly open: (output: SessionOutput) => Session;
+  /** Called once; `cause` is for the log only. */
+  readonly onEnd: (cause: string | undefined) => void;
+}
+
+/** A peer that does not read: answers held for it past this close the connection. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+/** How long a peer may take to take the last reply and close after we did. */
+const LINGER_MS = 5_000;
+const HANDSHAKE_MS = 30_000;
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #session: Session;
+  readonly #startedAtMs: number;
+  #socket: Socket;
+  #lastHeardAtMs: number;
+  #phase: 'open' | 'handshake' | 'closing' | 'ended' = 'open';
+  #drainAsked = false;
+  #blocked = false;
+  #peerEnded = false;
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#options = options;
+    this.#socket = socket;
+    this.#startedAtMs = this.#lastHeardAtMs = options.now();
+    this.#session = options.open({
+      write: (bytes) => this.#write(bytes),
+      startTls: () => this.#startTls(() => this.#socket.resume()),
+      pause: () => void this.#socket.pause(),
+      resume: () => void (this.#phase === 'open' && this.#socket.resume()),
+      close: () => this.#close(),
+    });
+  }
+
+  /** Begins to read and write. Apart from the constructor, so that the owner knows the connection before it can end. */
+  start(): void {
+    this.#listen();
+    if (this.#options.implicitTls) this.#startTls(() => this.#session.start());
+    else this.#session.start();
+  }
+
+  /** Ends what took too long. Called about once a second for every connection. */
+  sweep(nowMs: number): void {
+    if (this.#phase === 'ended') return;
+    const silentMs = nowMs - this.#lastHeardAtMs;
+    if (this.#peerEnded && this.#phase === 'open' && this.#session.waitsFor !== 'verdict') this.#close();
+    else if (this.#phase === 'closing') {
+      if (silentMs > LINGER_MS) this.#socket.destroy();
+    } else if (this.#phase === 'handshake') {
+      if (silentMs > HANDSHAKE_MS) this.#end('TLS handshake took too long');
+    } else if (nowMs - this.#startedAtMs > this.#options.timeouts.sessionMs) {
+      this.#session.timedOut();
+    } else {
+      const waitsFor = this.#session.waitsFor;
+      // While a verdict is awaited the delay is ours: hooks have deadlines of their own. A peer that does not take
+      // its answer is another matter.
+      const limitMs = waitsFor === 'data' ? this.#options.timeouts.dataMs : this.#options.timeouts.commandMs;
+      if (silentMs > limitMs && (waitsFor !== 'verdict' || this.#blocked)) this.#session.timedOut();
+    }
+  }
+
+  /** The server is going down: the session finishes what is under way and closes. */
+  drain(): void {
+    if (this.#phase === 'handshake') this.#end('draining');
+    else if (this.#phase === 'open' && !this.#drainAsked) {
+      this.#drainAsked = true;
+      this.#session.drain();
+    }
+  }
+
+  /** Closes at once, whatever is under way. */
+  destroy(): void {
+    this.#end('closed by the server');
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => {
+      this.#lastHeardAtMs = this.#options.now();
+      if (this.#phase === 'open') this.#session.feed(chunk);
+    });
+    socket.on('drain', () => {
+      this.#blocked = false;
+      this.#lastHeardAtMs = this.#options.now();
+      if (this.#phase === 'open') this.#session.drained();
+    });
+    // A peer that sent all it had and half-closed still gets the answer to its last command.
+    socket.on('end', () => {
+      if (this.#session.waitsFor === 'verdict') this.#peerEnded = true;
+      else this.#close();
+    });
+    socket.on('error', (error) => this.#end(error.message));
+    socket.on('close', () => this.#end(undefined));
+  }
+
+  #write(bytes: Uint8Array): boolean {
+    if (this.#phase !== 'open') return true;
+    if (this.#socket.write(bytes)) return true;
+    this.#blocked = true;
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#end('peer does not read');
+    return false;
+  }
+
+  #startTls(then: () => void): void {
+    const secureContext = this.#options.secureContext;
+    if (secureContext === undefined || this.#phase !== 'open') return;
+    this.#phase = 'handshake';
+    this.#lastHeardAtMs = this.#options.now();
+    const plain = this.#socket;
+    plain.removeAllListeners('data');
+    plain.removeAllListeners('drain');
+    plain.removeAllListeners('end');
+    const secure = new TLSSocket(plain, { isServer: true, secureContext });
+    this.#socket = secure;
+    this.#listen();
+    secure.once('secure', () => {
+      if (this.#phase !== 'handshake') return;
+      this.#phase = 'open';
+      this.#lastHeardAtMs = this.#options.now();
+      this.#session.secured({ version: secure.getProtocol() ?? 'unknown', cipher: secure.getCipher().standardName });
+      then();
+    });
+  }
+
+  #close(): void {
+    if (this.#phase === 'ended' || this.#phase === 'closing') return;
+    if (this.#phase === 'handshake') {
+      this.#end('closed in the TLS handshake');
+      return;
+    }
+    this.#phase = 'closing';
+    this.#lastHeardAtMs = this.#options.now();
+    // What still comes in is read and thrown away: unread bytes at close would turn the last reply into a reset.
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  #end(cause: string | undefined): void {
+    if (this.#phase === 'ended') return;
+    this.#phase = 'ended';
+    this.#socket.destroy();
+    this.#session.closed();
+    this.#options.onEnd(cause);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Which room may import which, as a lint rule; the message names what is allowed. The picture: docs/overview.md.
+ * A room is a folder of core/src, or a whole package. Tests may import anything.
+ */
+
+/** Room -> rooms it may import besides itself and `observe`. */
+const CORE = {
+  wire: [],
+  mail: ['wire'],
+  observe: [],
+  hook: ['wire', 'mail', 'smtp/ports'],
+  auth: ['wire', 'mail', 'directory/directory'],
+  queue: ['wire', 'mail'],
+  maildrop: ['wire', 'mail', 'pop3/ports'],
+  directory: ['wire', 'mail'],
+  dns: ['wire', 'mail'],
+  smtp: ['wire', 'mail', 'hook', 'auth', 'directory'],
+  pop3: ['wire', 'mail', 'hook', 'auth', 'directory', 'maildrop'],
+  delivery: ['wire', 'mail', 'hook', 'auth', 'queue', 'maildrop', 'directory', 'dns'],
+  dispatch: ['wire', 'mail', 'smtp', 'pop3', 'delivery'],
+  wiring: ['wire', 'mail', 'hook', 'auth', 'queue', 'maildrop', 'directory', 'dns', 'smtp', 'pop3', 'delivery', 'dispatch'],
+};
+
+/** Package -> packages it may import. */
+const PACKAGES = {
+  config: [],
+  core: ['config'],
+  sdk: ['core'],
+  plugin: ['sdk'],
+  workers: ['config', 'core', 'sdk', 'bayes', 'clamav', 'sender-auth', 'queue-level', 'queue-memory'],
+};
+
+/** One library, one room. */
+const LIBRARIES = {
+  level: /^plugins\/(queue-level|bayes)\//,
+  piscina: /^workers\/src\/hook-pool/,
+  mailauth: /^plugins\/sender-auth\//,
+  yaml: /^config\//,
+  inversify: /^core\/src\/wiring\//,
+  'reflect-metadata': /^core\/src\/wiring\//,
+  commander: /^workers\/src\/cli\//,
+  pino: /^workers\/src\/log/,
+  'node:net': /^(core\/src\/(dispatch|delivery\/remote)|workers\/src|plugins\/clamav)\//,
+  'node:tls': /^(core\/src\/(dispatch|delivery\/remote|wiring)|workers\/src)\//,
+  'node:child_process': /^workers\/src\/(master|slot)/,
+};
+
+function roomOf(file) {
+  const path = file.replaceAll('\\', '/');
+  const core = /(?:^|\/)core\/src\/([^/]+)\//.exec(path);
+  if (core) return { core: core[1] };
+  const plugin = /(?:^|\/)plugins\/([^/]+)\/src\//.exec(path);
+  if (plugin) return { package: plugin[1] === 'sdk' ? 'sdk' : 'plugin' };
+  const other = /(?:^|\/)(config|workers)\/src\//.exec(path);
+  return other ? { package: other[1] } : undefined;
+}
+
+/** The core room and file an import leads to, or undefined. */
+function coreTarget(source, file) {
+  if (!source.startsWith('.')) return undefined;
+  const path = new URL(source, `file://${file.replaceAll('\\', '/')}`).pathname;
+  const match = /\/core\/src\/([^/]+)\/(.+?)\.ts$/.exec(path);
+  return match ? { room: match[1], file: `${match[1]}/${match[2]}` } : undefined;
+}
+
+const direction = {
+  create(context) {
+    const file = context.filename;
+    const here = roomOf(file);
+    if (here === undefined || /\.(test|prop)\.ts$/.test(file)) return {};
+    const inProject = /(?:^|\/)((?:core|config|workers|plugins)\/.*)$/.exec(file.replaceAll('\\', '/'))?.[1] ?? file;
+
+    function check(node) {
+      const source = node.source?.value;
+      if (typeof source !== 'string') return;
+      const library = LIBRARIES[source];
+      if (library !== undefined && !library.test(inProject)) {
+        context.report({ node, message: `'${source}' has one room (${library.source}), and ${inProject} is not it.` });
+      }
+      const toPackage = /^@posthorn\/([^/]+)/.exec(source)?.[1];
+      const fromPackage = here.core === undefined ? here.package : 'core';
+      if (toPackage !== undefined && !PACKAGES[fromPackage].includes(toPackage)) {
+        context.report({ node, message: `${fromPackage} may import ${PACKAGES[fromPackage].join(', ') || 'no package'}, not @posthorn/${toPackage}.` });
+      }
+      if (toPackage === 'config' && fromPackage === 'core' && here.core !== 'wiring' && node.importKind !== 'type') {
+        context.report({ node, message: `core takes the types of options from @posthorn/config, nothing else: use 'import type'.` });
+      }
+      const target = here.core === undefined ? undefined : coreTarget(source, file);
+      if (target === undefined || target.room === here.core || target.room === 'observe') return;
+      const allowed = CORE[here.core] ?? [];
+      if (!allowed.includes(target.room) && !allowed.includes(target.file)) {
+        context.report({ node, message: `core/${here.core} may import ${[...allowed, 'observe'].join(', ')}; not core/${target.file}.` });
+      }
+    }
+    return { ImportDeclaration: check, ExportNamedDeclaration: check, ExportAllDeclaration: check };
+  },
+};
+
+export default { meta: { name: 'rooms' }, rules: { direction } };

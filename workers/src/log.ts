@@ -1,0 +1,55 @@
+/**
+ * The log: pino behind core's Log. JSON lines, or a pretty form on a terminal. Lines are gathered and written a few
+ * times a second, because a write for each line costs more than the line; warnings and errors go out at once.
+ */
+import type { Log, LogFields } from '@posthorn/core/observe/log';
+import { destination, pino, type Logger } from 'pino';
+import pretty from 'pino-pretty';
+
+export interface LogOptions {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  /** `auto`: pretty when standard output is a terminal. */
+  readonly format: 'auto' | 'json' | 'pretty';
+  /** In every line: the slot, the thread. */
+  readonly fields: LogFields;
+}
+
+export interface OwnedLog extends Log {
+  /** Writes what is gathered. To be called before the process or thread ends. */
+  flush(): void;
+}
+
+const GATHER_BYTES = 16 * 1024;
+const FLUSH_MS = 250;
+
+/** @returns the root log of this thread. */
+export function createLog(options: LogOptions): OwnedLog {
+  const asPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
+  if (asPretty) {
+    const stream = pretty({ colorize: process.stdout.isTTY, sync: true, ignore: 'pid,hostname,slot,thread', singleLine: true });
+    return { ...wrap(pino({ level: options.level }, stream).child({ ...options.fields }), () => {}), flush: () => {} };
+  }
+  const stream = destination({ fd: 1, minLength: GATHER_BYTES, sync: true });
+  const flush = () => stream.flushSync();
+  const timer = setInterval(flush, FLUSH_MS);
+  timer.unref();
+  const logger = pino({ level: options.level, base: { pid: process.pid, ...options.fields } }, stream);
+  return { ...wrap(logger, flush), flush };
+}
+
+function wrap(logger: Logger, flush: () => void): Log {
+  const none: LogFields = {};
+  return {
+    debug: (event, fields = none) => logger.debug(fields, event),
+    info: (event, fields = none) => logger.info(fields, event),
+    warn(event, fields = none) {
+      logger.warn(fields, event);
+      flush();
+    },
+    error(event, fields = none) {
+      logger.error(fields, event);
+      flush();
+    },
+    with: (fields) => wrap(logger.child({ ...fields }), flush),
+  };
+}
