@@ -1,0 +1,25 @@
+/** What `auto` means for the knobs of `throughput`: worked out once by the supervisor, so that all processes agree. */
+import { availableParallelism } from 'node:os';
+import type { Config } from '@posthorn/config';
+
+export interface Sizes {
+  readonly processes: number;
+  readonly sessionThreads: number;
+  readonly pluginThreads: number;
+  /** libuv's threads for files, password hashes and names, for each process. */
+  readonly fileThreads: number;
+}
+
+/** One process has one queue owner, which is busy at about eight cores of sessions. */
+const CORES_FOR_EACH_PROCESS = 8;
+
+export function sizesOf(throughput: Config['throughput'], cores = availableParallelism()): Sizes {
+  const processes = throughput.processes === 'auto' ? Math.max(1, Math.round(cores / CORES_FOR_EACH_PROCESS)) : throughput.processes;
+  const share = Math.max(1, Math.floor(cores / processes));
+  return {
+    processes,
+    sessionThreads: throughput.sessionThreads === 'auto' ? Math.max(1, share - 1) : throughput.sessionThreads,
+    pluginThreads: throughput.pluginThreads === 'auto' ? Math.max(1, Math.ceil(share / 2)) : throughput.pluginThreads,
+    fileThreads: 4 + 2 * share,
+  };
+}
