@@ -2,7 +2,7 @@
 
 /** What the session tells its owner (dispatch/connection) to do. Bytes written in one turn are joined by the session. */
 export interface SessionOutput {
-  /** @returns false when the peer reads slowly: the session should hold back long answers until `drained`. */
+  /** The bytes are not copied: the caller leaves them alone from now on. @returns false when the peer reads slowly: the session should hold back long answers until `drained`. */
   write(bytes: Uint8Array): boolean;
   /** Start TLS as server now; whatever was read before and not consumed is thrown away by the session (RFC 3207 §6). */
   startTls(): void;
@@ -22,8 +22,6 @@ export interface Session {
   start(): void;
   /** Bytes from the peer; the buffer may be reused by the caller once this returns. */
   feed(chunk: Uint8Array): void;
-  /** What was written is on its way again, after a `write` that returned false. */
-  drained(): void;
   /** TLS is up. */
   secured(tls: { readonly version: string; readonly cipher: string }): void;
   /** What was written is out, after `write` said false. */
