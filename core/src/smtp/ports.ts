@@ -22,7 +22,7 @@ export interface MessageWriter {
   readonly sizeBytes: number;
   /** Set once the writer could not keep the message (disk full, memory bound): the rest is read and thrown away, then deferred. */
   readonly failure: 'memory' | 'disk' | undefined;
-  /** Ends writing; resolves when every byte is readable (a spill is on its file). Synchronous for messages in memory. */
+  /** Ends writing; resolves when every byte is readable (a spill is on its file). Synchronous for messages in memory. Throws or rejects when `failure` is set. */
   seal(): MessageBytes | Promise<MessageBytes>;
   /** Gives the memory or the spool file back. Safe to call twice. */
   drop(): void;

@@ -1,0 +1,211 @@
+/**
+ * The end of data: decides on a message that is wholly here, and hands it to the sink. Called by the session when
+ * CRLF.CRLF was seen. Order: form, hops, stage `message`, scoring, sink; 250 only after the sink has it on disk.
+ * Whatever happens the writer ends up dropped or with the sink, and the transaction is over.
+ */
+import type { GivenEvidence, Verdict } from '../hook/contract.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import { editHeader, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
+import { countFields } from '../mail/header-scan.ts';
+import type { MessageBytes } from '../mail/message-bytes.ts';
+import { Reply } from '../wire/reply.ts';
+import type { Conversation } from './conversation.ts';
+import type { Accepted, MessageWriter } from './ports.ts';
+import { receivedHeader } from './received.ts';
+import type { Reception } from './reception.ts';
+import { insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
+import type { Transaction } from './transaction.ts';
+import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
+
+/** Names the score and why; made by `ports.scoring`, taken out of mail that brings one. */
+export const EXPLAINING_HEADER = 'X-Posthorn-Spam';
+
+/** A message on its way through the end of data. */
+interface Arrival {
+  readonly conversation: Conversation;
+  readonly transaction: Transaction;
+  readonly writer: MessageWriter;
+  readonly bytes: MessageBytes;
+  readonly id: string;
+  readonly receivedAtMs: number;
+  readonly received: string;
+  /** Of all stages before `message`. */
+  readonly evidence: GivenEvidence[];
+}
+
+/** Decides on the message of `reception`. @returns the reply to the closing dot. */
+export function acceptMessage(conversation: Conversation, transaction: Transaction, reception: Reception): Answer {
+  const { writer } = reception;
+  const finish = (reply: Reply): Reply => {
+    transaction.discard();
+    return reply;
+  };
+  const fail = (cause: unknown): Reply => {
+    conversation.log('error', 'smtp.accept-failed', { cause });
+    return finish(writer.failure === undefined ? localError451 : insufficientStorage452);
+  };
+  try {
+    const refusal = reception.refusal();
+    if (refusal !== undefined) {
+      logMessageRefusal(conversation, transaction, refusal);
+      return finish(refusal);
+    }
+    const sealed = writer.seal();
+    const answer =
+      sealed instanceof Promise
+        ? sealed.then((bytes) => examine(conversation, transaction, writer, bytes))
+        : examine(conversation, transaction, writer, sealed);
+    return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
+  } catch (cause) {
+    return fail(cause);
+  }
+}
+
+function examine(conversation: Conversation, transaction: Transaction, writer: MessageWriter, bytes: MessageBytes): Answer {
+  // A spill to disk can fail as late as here.
+  if (writer.failure !== undefined) return insufficientStorage452;
+  const { ports, profile } = conversation;
+  if (countFields(bytes.header, 'received') > profile.limits.maxHops) {
+    logMessageRefusal(conversation, transaction, tooManyHops554);
+    return tooManyHops554;
+  }
+  const id = ports.newId();
+  const receivedAtMs = ports.clock.now();
+  const origin = conversation.origin;
+  const onlyRecipient = transaction.acceptedRecipients === 1 ? transaction.firstRecipient : undefined;
+  const received = receivedHeader({
+    hostname: profile.hostname,
+    id,
+    origin,
+    tls: conversation.tls,
+    onlyRecipient,
+    receivedAtMs,
+  });
+  const evidence: GivenEvidence[] = [];
+  const { connect, hello, auth } = conversation.evidence;
+  for (const given of [connect, hello, auth, transaction.evidence]) if (given.length > 0) gatherEvidence(evidence, given);
+  const arrival: Arrival = { conversation, transaction, writer, bytes, id, receivedAtMs, received, evidence };
+
+  const run = ports.hooks.message;
+  if (run === null && evidence.length === 0) return store(arrival, [], undefined);
+  const quarantine = transaction.quarantine ?? conversation.quarantine;
+  const asked =
+    run === null
+      ? null
+      : run({
+          session: conversation.facts,
+          envelope: envelopeOf(arrival, bytes.sizeBytes + received.length, quarantine),
+          bytes,
+          evidence,
+        });
+  return afterVerdict(asked, (verdict) => judge(arrival, verdict));
+}
+
+/** Applies what the stage `message` and the scoring came to. */
+function judge(arrival: Arrival, verdict: Verdict): Answer {
+  const { conversation, transaction, evidence } = arrival;
+  const refusal = refusalOf(verdict);
+  if (refusal !== undefined) {
+    logMessageRefusal(conversation, transaction, refusal, verdict);
+    return refusal;
+  }
+  conversation.editRecipients(transaction, verdict.edits);
+  let quarantine = verdict.kind === 'quarantine' ? (verdict.text ?? 'quarantined by policy') : undefined;
+  const edits: HeaderEdit[] = verdict.edits.filter((edit) => edit.edit !== 'add-recipient' && edit.edit !== 'remove-recipient');
+  if (verdict.kind !== 'accept') {
+    gatherEvidence(evidence, verdict.evidence);
+    const score = conversation.ports.scoring({ ...verdict, evidence });
+    if (score.action === 'reject') {
+      logMessageRefusal(conversation, transaction, likelySpam550, undefined, { score: score.score, why: score.explanation });
+      return likelySpam550;
+    }
+    if (score.action === 'quarantine') quarantine ??= `score ${score.score}`;
+    // The replaced field is one of ours or a forgery of it: a sender must not be able to vouch for himself.
+    if (score.explanation === '') edits.push({ edit: 'remove-header', name: EXPLAINING_HEADER });
+    else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: score.explanation });
+  }
+  return store(arrival, edits, quarantine);
+}
+
+function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: string | undefined): Answer {
+  const { conversation, transaction, writer, bytes, id, received } = arrival;
+  // The peer left while the verdict was awaited: it will get no 250 and send again.
+  if (conversation.over) return localError451;
+  if (transaction.recipients.size === 0) {
+    conversation.log('info', 'smtp.discarded', { message: id, reversePath: transaction.reversePath });
+    return queuedReply(id);
+  }
+  let head: Buffer;
+  let cuts: readonly Cut[] = NO_CUTS;
+  let cutBytes = 0;
+  if (edits.length === 0) {
+    head = Buffer.from(received, 'latin1');
+  } else {
+    const edited = editHeader(bytes.header, edits);
+    for (const one of edited.refused) conversation.log('warn', 'smtp.edit-refused', { message: id, ...one });
+    head = Buffer.from(received + edited.prepend, 'utf8');
+    cuts = edited.cuts;
+    for (const cut of cuts) cutBytes += cut.to - cut.from;
+  }
+  const sizeBytes = head.length + bytes.sizeBytes - cutBytes;
+  const envelope = envelopeOf(arrival, sizeBytes, quarantine ?? transaction.quarantine ?? conversation.quarantine);
+  // From here on the writer is the sink's.
+  transaction.release();
+  return conversation.ports.sink
+    .accept({ envelope, prepend: head, cuts, writer })
+    .then((result) => settle(conversation, envelope, result));
+}
+
+const NO_CUTS: readonly Cut[] = [];
+
+function settle(conversation: Conversation, envelope: Envelope, result: Accepted): Reply {
+  if (!result.ok) {
+    const reply = result.why === 'full' ? insufficientStorage452 : localError451;
+    conversation.logRefusal('data', reply, { message: envelope.id, cause: result.cause });
+    return reply;
+  }
+  conversation.accepted += 1;
+  conversation.ports.counters.add('smtp.accepted');
+  conversation.log('info', 'smtp.accepted', {
+    message: envelope.id,
+    client: conversation.peer.address,
+    reversePath: envelope.reversePath,
+    recipients: envelope.recipients.length,
+    sizeBytes: envelope.sizeBytes,
+    ...(envelope.quarantine === undefined ? {} : { quarantine: envelope.quarantine }),
+  });
+  return queuedReply(envelope.id);
+}
+
+function queuedReply(id: string): Reply {
+  return new Reply(250, ok250.enhanced, `Ok: queued as ${id}`);
+}
+
+function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | undefined): Envelope {
+  const { conversation, transaction, id, receivedAtMs } = arrival;
+  return {
+    id,
+    receivedAtMs,
+    reversePath: transaction.reversePath,
+    recipients: [...transaction.recipients.values()],
+    origin: conversation.origin,
+    sizeBytes,
+    body: transaction.body,
+    ...(quarantine === undefined ? {} : { quarantine }),
+  };
+}
+
+function logMessageRefusal(
+  conversation: Conversation,
+  transaction: Transaction,
+  reply: Reply,
+  verdict?: Verdict,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
+  conversation.logRefusal('message', reply, {
+    reversePath: transaction.reversePath,
+    recipients: transaction.recipients.size,
+    ...(verdict === undefined ? {} : { plugin: verdict.plugin, cause: verdict.cause }),
+    ...more,
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * THE table: every verb of SMTP, in the order a session uses them, with its file in verbs/. For each command the
+ * session calls `runCommand`, which goes through its row: `rule` (is it in place?), `check` (syntax, and what needs no
+ * plugin), `ask` (the hook stage), `proceed` (do it). A reply from `rule` or `check`, or a verdict that refuses, ends it.
+ */
+import type { Stage, Verdict } from '../hook/contract.ts';
+import { Reply } from '../wire/reply.ts';
+import type { Conversation } from './conversation.ts';
+import { notImplemented502, notSmtp421, refusedSession503, unknownCommand500 } from './replies.ts';
+import { afterVerdict, refusalOf, type Answer } from './verdict.ts';
+import { auth } from './verbs/auth.ts';
+import { data } from './verbs/data.ts';
+import { ehlo, helo } from './verbs/hello.ts';
+import { help } from './verbs/help.ts';
+import { mail } from './verbs/mail.ts';
+import { noop } from './verbs/noop.ts';
+import { quit } from './verbs/quit.ts';
+import { rcpt } from './verbs/rcpt.ts';
+import { rset } from './verbs/rset.ts';
+import { starttls } from './verbs/starttls.ts';
+import { vrfy } from './verbs/vrfy.ts';
+import type { Command } from './command.ts';
+
+const ROWS: readonly Command[] = [helo, ehlo, starttls, auth, mail, rcpt, data, rset, noop, vrfy, help, quit];
+const COMMANDS: ReadonlyMap<string, Command> = new Map(ROWS.map((row) => [row.verb, row]));
+
+/** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4). */
+const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'BDAT', 'SEND', 'SOML', 'SAML']);
+/** A web browser, or a script in one, that was pointed at a mail port. */
+const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
+
+/** Runs one command line, without its CRLF. */
+export function runCommand(conversation: Conversation, line: string): Answer {
+  const blank = line.indexOf(' ');
+  const verb = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
+  const command = COMMANDS.get(verb);
+  if (command === undefined)
+    return HTTP.has(verb) ? notSmtp421 : NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
+  if (conversation.refused && verb !== 'QUIT') return refusedSession503;
+  const misplaced = command.rule(conversation);
+  if (misplaced !== undefined) return misplaced;
+  const parsed = command.check(conversation, blank < 0 ? '' : line.slice(blank + 1).trim());
+  if (parsed instanceof Reply) return parsed;
+  const asked = command.ask(conversation, parsed);
+  return afterVerdict(asked, (verdict) => {
+    if (asked === null) return command.proceed(conversation, parsed, verdict);
+    return refuseOr(conversation, command.stage, verdict) ?? command.proceed(conversation, parsed, verdict);
+  });
+}
+
+/** @returns the reply of a verdict that refuses, logged and counted; undefined when it lets pass. */
+export function refuseOr(conversation: Conversation, stage: Stage | null, verdict: Verdict): Reply | undefined {
+  const refusal = refusalOf(verdict);
+  if (refusal !== undefined) {
+    conversation.logRefusal(stage ?? 'none', refusal, { plugin: verdict.plugin, cause: verdict.cause });
+  }
+  return refusal;
+}

@@ -1,0 +1,188 @@
+/**
+ * What one SMTP session knows: its peer, its name, its user, its transaction, and what is read next. Verbs work on it
+ * and return replies; the session (smtp/session.ts) alone reads and writes bytes. No I/O of its own but the ports'.
+ */
+import type { Edit, GivenEvidence, SessionFacts, Verdict } from '../hook/contract.ts';
+import type { Origin } from '../mail/envelope.ts';
+import type { LogFields } from '../observe/log.ts';
+import { isLoopback } from '../wire/address-literal.ts';
+import { parseMailbox } from '../wire/address.ts';
+import type { Reply } from '../wire/reply.ts';
+import type { SmtpPorts, SmtpProfile } from './ports.ts';
+import { protocolKeyword } from './received.ts';
+import type { Reception } from './reception.ts';
+import type { Transaction } from './transaction.ts';
+import { gatherEvidence, type Answer } from './verdict.ts';
+
+export interface TlsFacts {
+  readonly version: string;
+  readonly cipher: string;
+}
+
+/** The client's end of the connection. */
+export interface SmtpPeer {
+  readonly address: string;
+  readonly port: number;
+  readonly sessionId: string;
+  /** Set when TLS is up before the session starts. */
+  readonly tls?: TlsFacts;
+}
+
+/** What the next bytes are. */
+export type Reading =
+  | { readonly of: 'commands' }
+  /** Lines of an AUTH exchange; each goes to `next`. */
+  | { readonly of: 'dialog'; readonly next: (line: string) => Answer }
+  | { readonly of: 'message'; readonly reception: Reception };
+
+const COMMANDS: Reading = { of: 'commands' };
+
+export class Conversation {
+  readonly ports: SmtpPorts;
+  readonly profile: SmtpProfile;
+  readonly peer: SmtpPeer;
+  reading: Reading = COMMANDS;
+  tls: TlsFacts | undefined;
+  /** As the client named itself; undefined before HELO or EHLO. */
+  helo: string | undefined = undefined;
+  /** EHLO was used. */
+  extended = false;
+  user: string | undefined = undefined;
+  transaction: Transaction | undefined = undefined;
+  /** The connect stage refused the session (RFC 5321 §3.1): only QUIT is answered. */
+  refused = false;
+  /** The session has ended: nothing is to be accepted any more. */
+  over = false;
+  /** Transactions begun. */
+  transactions = 0;
+  accepted = 0;
+  readonly evidence: { readonly connect: GivenEvidence[]; hello: GivenEvidence[]; readonly auth: GivenEvidence[] } = {
+    connect: [],
+    hello: [],
+    auth: [],
+  };
+  /** Reason, when connect, hello or auth said quarantine. */
+  quarantine: string | undefined = undefined;
+  #facts: SessionFacts | undefined = undefined;
+  #mayRelay: boolean | undefined = undefined;
+
+  constructor(ports: SmtpPorts, profile: SmtpProfile, peer: SmtpPeer) {
+    this.ports = ports;
+    this.profile = profile;
+    this.peer = peer;
+    this.tls = peer.tls;
+  }
+
+  /** Session facts for hooks; made when first asked for and again after they changed. */
+  get facts(): SessionFacts {
+    return (this.#facts ??= {
+      sessionId: this.peer.sessionId,
+      listener: this.profile.listener,
+      clientAddress: this.peer.address,
+      clientPort: this.peer.port,
+      helo: this.helo ?? '',
+      ...(this.tls === undefined ? {} : { tls: this.tls }),
+      ...(this.user === undefined ? {} : { user: this.user }),
+    });
+  }
+
+  get origin(): Origin {
+    return {
+      listener: this.profile.listener,
+      clientAddress: this.peer.address,
+      clientPort: this.peer.port,
+      helo: this.helo ?? '',
+      protocol: protocolKeyword(this.extended, this.tls !== undefined, this.user !== undefined),
+      ...(this.user === undefined ? {} : { user: this.user }),
+      sessionId: this.peer.sessionId,
+    };
+  }
+
+  /** May this client send to domains that are not ours? */
+  get mayRelay(): boolean {
+    if (this.user !== undefined) return true;
+    return (this.#mayRelay ??= this.ports.mayRelay(this.peer.address));
+  }
+
+  get offersStartTls(): boolean {
+    return this.profile.starttls && this.tls === undefined;
+  }
+
+  /** May a password be sent as things are? */
+  get takesPassword(): boolean {
+    if (this.tls !== undefined || this.profile.plaintextLogin === 'always') return true;
+    return this.profile.plaintextLogin === 'loopback' && isLoopback(this.peer.address);
+  }
+
+  /** Reads on as told; back to commands without an argument. */
+  read(reading: Reading = COMMANDS): void {
+    this.reading = reading;
+  }
+
+  /** HELO or EHLO was accepted. */
+  greet(name: string, extended: boolean): void {
+    this.helo = name;
+    this.extended = extended;
+    this.#facts = undefined;
+    this.endTransaction();
+  }
+
+  authenticated(user: string): void {
+    this.user = user;
+    this.#facts = undefined;
+  }
+
+  /** TLS is up: what was said before it is forgotten (RFC 3207 §4.2). */
+  secured(tls: TlsFacts): void {
+    this.endTransaction();
+    this.read();
+    this.tls = tls;
+    this.helo = undefined;
+    this.extended = false;
+    this.evidence.hello = [];
+    this.#facts = undefined;
+  }
+
+  /** Throws the transaction away; its writer too, unless it was handed to the sink. */
+  endTransaction(): void {
+    this.transaction?.discard();
+    this.transaction = undefined;
+  }
+
+  /** Keeps what a stage of the session found out: evidence and quarantine. */
+  keep(stage: 'connect' | 'hello' | 'auth', verdict: Verdict): void {
+    if (stage === 'hello') this.evidence.hello = [];
+    gatherEvidence(this.evidence[stage], verdict.evidence);
+    if (verdict.kind === 'quarantine') this.quarantine = verdict.text ?? 'quarantined by policy';
+  }
+
+  /** Applies the recipient edits of a stage to the transaction; addresses that are none, or nobody's, are left out and logged. */
+  editRecipients(transaction: Transaction, edits: readonly Edit[]): void {
+    for (const edit of edits) {
+      if (edit.edit !== 'add-recipient' && edit.edit !== 'remove-recipient') continue;
+      const address = parseMailbox(edit.address);
+      const resolution = address === undefined ? undefined : this.ports.directory.resolve(address.text);
+      if (address === undefined) this.log('warn', 'smtp.edit-refused', { edit, reason: 'not an address' });
+      else if (edit.edit === 'remove-recipient') transaction.removeRecipient(address.text);
+      else if (resolution === undefined || resolution.is === 'unknown')
+        this.log('warn', 'smtp.edit-refused', { edit, reason: 'no such user' });
+      else transaction.addRecipient(address.text, resolution);
+    }
+  }
+
+  /** Logs with the session's id; not for the hot path of a level that is off. */
+  log(level: 'info' | 'warn' | 'error', event: string, fields: LogFields): void {
+    this.ports.log[level](event, { session: this.peer.sessionId, ...fields });
+  }
+
+  /** Logs and counts a refusal. The cause is private. */
+  logRefusal(stage: string, reply: Reply, fields: LogFields): void {
+    this.ports.counters.add(reply.code < 500 ? 'smtp.deferred' : 'smtp.rejected');
+    this.log('info', reply.code < 500 ? 'smtp.deferred' : 'smtp.rejected', {
+      stage,
+      client: this.peer.address,
+      reply: `${reply.code} ${reply.enhanced} ${reply.text}`,
+      ...fields,
+    });
+  }
+}

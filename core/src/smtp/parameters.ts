@@ -1,0 +1,74 @@
+/**
+ * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152, AUTH RFC 4954 §5).
+ * Called by the verbs with what stands after the path; strict: what is not understood is refused, never skipped.
+ */
+import type { Reply } from '../wire/reply.ts';
+import { badParameter501, duplicateParameter501, unknownParameter555 } from './replies.ts';
+
+export interface MailParameters {
+  /** SIZE=, in bytes. */
+  readonly sizeBytes: number | undefined;
+  readonly body: '7bit' | '8bitmime';
+}
+
+const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit' };
+
+/**
+ * Reads MAIL's parameters.
+ * @param rest what stands after the closing bracket of the path, trailing blanks taken off.
+ * @param auth true when AUTH is announced, so that AUTH= is a known parameter; its value is not used.
+ * @returns 501 for a bad or repeated parameter, 555 for an unknown one.
+ */
+export function parseMailParameters(rest: string, auth: boolean): MailParameters | Reply {
+  if (rest === '') return NO_PARAMETERS;
+  let sizeBytes: number | undefined;
+  let body: MailParameters['body'] | undefined;
+  let authSeen = false;
+  const words = splitParameters(rest);
+  if (words === undefined) return badParameter501;
+  for (const word of words) {
+    const equals = word.indexOf('=');
+    const keyword = (equals < 0 ? word : word.slice(0, equals)).toUpperCase();
+    const value = equals < 0 ? '' : word.slice(equals + 1);
+    if (keyword === 'SIZE') {
+      if (sizeBytes !== undefined) return duplicateParameter501;
+      sizeBytes = parseSize(value);
+      if (sizeBytes === undefined) return badParameter501;
+    } else if (keyword === 'BODY') {
+      if (body !== undefined) return duplicateParameter501;
+      const kind = value.toUpperCase();
+      if (kind === '7BIT') body = '7bit';
+      else if (kind === '8BITMIME') body = '8bitmime';
+      else return value === '' ? badParameter501 : unknownParameter555;
+    } else if (keyword === 'AUTH' && auth) {
+      if (authSeen) return duplicateParameter501;
+      authSeen = true;
+      // xtext of RFC 3461 §4, or <>.
+      if (value !== '<>' && !/^(?:[!-*,-<>-~]|\+[0-9A-F]{2})+$/.test(value)) return badParameter501;
+    } else {
+      return unknownParameter555;
+    }
+  }
+  return { sizeBytes, body: body ?? '7bit' };
+}
+
+/** RCPT's parameters: none is announced. @returns the refusal, undefined when there is nothing. */
+export function refuseRcptParameters(rest: string): Reply | undefined {
+  if (rest === '') return undefined;
+  return splitParameters(rest) === undefined ? badParameter501 : unknownParameter555;
+}
+
+/** Parameters stand after a blank each, as keyword or keyword=value in printable ASCII; undefined when they do not. */
+function splitParameters(rest: string): string[] | undefined {
+  const words = rest.split(' ');
+  if (words[0] !== '') return undefined;
+  const parameters = words.filter((word) => word !== '');
+  return parameters.every((word) => /^[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?$/.test(word)) ? parameters : undefined;
+}
+
+/** Digits, at most 20 (RFC 1870 §4), that a number holds exactly. */
+function parseSize(value: string): number | undefined {
+  if (!/^\d{1,20}$/.test(value)) return undefined;
+  const size = Number(value);
+  return Number.isSafeInteger(size) || size === 2 ** 53 ? size : undefined;
+}

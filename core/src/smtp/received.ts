@@ -1,0 +1,38 @@
+/**
+ * The trace header every message gets (RFC 5321 §4.4, protocol keywords RFC 3848). Made by smtp/acceptance, pure.
+ */
+import type { Origin } from '../mail/envelope.ts';
+import { literalOf } from '../wire/address-literal.ts';
+
+export interface Trace {
+  readonly hostname: string;
+  readonly id: string;
+  readonly origin: Origin;
+  readonly tls: { readonly version: string; readonly cipher: string } | undefined;
+  /** The recipient as given, when there is only one: more would tell each of the others. */
+  readonly onlyRecipient: string | undefined;
+  readonly receivedAtMs: number;
+}
+
+/** @returns the field with its folded lines and closing CRLF; ASCII. */
+export function receivedHeader(trace: Trace): string {
+  const { origin, tls, onlyRecipient } = trace;
+  const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
+  const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${onlyRecipient}>`;
+  return (
+    `Received: from ${origin.helo} (${literalOf(origin.clientAddress)})${secured}\r\n` +
+    `\tby ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient};\r\n` +
+    `\t${headerDate(trace.receivedAtMs)}\r\n`
+  );
+}
+
+/** RFC 5322 §3.3, in UTC. */
+export function headerDate(atMs: number): string {
+  return `${new Date(atMs).toUTCString().slice(0, -3)}+0000`;
+}
+
+/** RFC 3848: ESMTP with S under TLS and A when authenticated; SMTP after HELO. */
+export function protocolKeyword(extended: boolean, secured: boolean, authenticated: boolean): string {
+  if (!extended) return 'SMTP';
+  return `ESMTP${secured ? 'S' : ''}${authenticated ? 'A' : ''}`;
+}

@@ -1,0 +1,82 @@
+/**
+ * The replies of the SMTP server that never change, by name and number, each encoded once. Verbs return them; only
+ * smtp/session writes them. docs/replies.md lists them for operators. Enhanced codes: RFC 3463, RFC 5248.
+ */
+import { Reply } from '../wire/reply.ts';
+
+// Good answers.
+export const ok250 = new Reply(250, '2.0.0', 'Ok');
+export const senderOk250 = new Reply(250, '2.1.0', 'Sender ok');
+export const recipientOk250 = new Reply(250, '2.1.5', 'Recipient ok');
+export const readyForTls220 = new Reply(220, '2.0.0', 'Ready to start TLS', 'startTls');
+export const startMail354 = new Reply(354, '', 'End data with <CR><LF>.<CR><LF>');
+export const authenticated235 = new Reply(235, '2.7.0', 'Authentication successful');
+export const cannotVerify252 = new Reply(252, '2.5.0', 'Cannot VRFY user, but will accept message and attempt delivery');
+export const help214 = new Reply(
+  214,
+  '2.0.0',
+  'Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS AUTH\nSee RFC 5321',
+);
+
+// Commands that are wrong in form.
+export const unknownCommand500 = new Reply(500, '5.5.1', 'Command unrecognized');
+export const lineTooLong500 = new Reply(500, '5.5.2', 'Line too long');
+export const bareLineEnd500 = new Reply(500, '5.5.2', 'Bare CR or LF in a command: lines end with <CR><LF>');
+export const controlCharacter500 = new Reply(500, '5.5.2', 'Control character in a command');
+export const noArgumentAllowed501 = new Reply(501, '5.5.4', 'No argument allowed');
+export const argumentNeeded501 = new Reply(501, '5.5.4', 'Argument needed');
+export const badHostname501 = new Reply(501, '5.5.4', 'Host name or address literal needed');
+export const mailSyntax501 = new Reply(501, '5.5.4', 'Syntax: MAIL FROM:<address>');
+export const rcptSyntax501 = new Reply(501, '5.5.4', 'Syntax: RCPT TO:<address>');
+export const badSender501 = new Reply(501, '5.1.7', 'Bad sender address syntax');
+export const badRecipient501 = new Reply(501, '5.1.3', 'Bad recipient address syntax');
+export const senderTooLong501 = new Reply(501, '5.1.7', 'Sender address too long');
+export const recipientTooLong501 = new Reply(501, '5.1.3', 'Recipient address too long');
+export const badParameter501 = new Reply(501, '5.5.4', 'Bad parameter syntax');
+export const duplicateParameter501 = new Reply(501, '5.5.4', 'Parameter given twice');
+export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemented');
+export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII: SMTPUTF8 is not offered');
+export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII: SMTPUTF8 is not offered');
+export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recognized or not implemented');
+
+// Commands out of place.
+export const helloFirst503 = new Reply(503, '5.5.1', 'Say HELO or EHLO first');
+export const mailFirst503 = new Reply(503, '5.5.1', 'MAIL first');
+export const nestedMail503 = new Reply(503, '5.5.1', 'Nested MAIL command');
+export const noRecipients554 = new Reply(554, '5.5.1', 'No valid recipients');
+export const alreadyTls503 = new Reply(503, '5.5.1', 'TLS is active already');
+export const alreadyAuthenticated503 = new Reply(503, '5.5.1', 'Authenticated already');
+export const notDuringMail503 = new Reply(503, '5.5.1', 'Not during a mail transaction');
+export const refusedSession503 = new Reply(503, '5.5.1', 'Session refused: only QUIT is taken');
+
+// Who may do what.
+export const authenticationRequired530 = new Reply(530, '5.7.0', 'Authentication required');
+export const startTlsFirst530 = new Reply(530, '5.7.0', 'Must issue a STARTTLS command first');
+export const encryptionRequired538 = new Reply(538, '5.7.11', 'Encryption required for this authentication mechanism');
+export const unknownMechanism504 = new Reply(504, '5.5.4', 'Authentication mechanism not supported');
+export const badResponse501 = new Reply(501, '5.5.2', 'Cannot decode the response');
+export const authenticationCancelled501 = new Reply(501, '5.7.0', 'Authentication cancelled');
+export const badCredentials535 = new Reply(535, '5.7.8', 'Authentication credentials invalid');
+export const authenticationUnavailable454 = new Reply(454, '4.7.0', 'Temporary authentication failure, try again later');
+export const mailboxUnavailable550 = new Reply(550, '5.1.1', 'No such user here');
+export const relayDenied554 = new Reply(554, '5.7.1', 'Relay access denied');
+
+// The message.
+export const messageTooLarge552 = new Reply(552, '5.3.4', 'Message size exceeds fixed limit');
+export const headerTooLarge552 = new Reply(552, '5.3.4', 'Message header size exceeds fixed limit');
+export const textLineTooLong500 = new Reply(500, '5.5.2', 'Message has a line that is too long');
+export const bareLineEnd550 = new Reply(550, '5.6.11', 'Message has a bare CR or LF: lines end with <CR><LF>');
+export const tooManyHops554 = new Reply(554, '5.4.6', 'Too many hops, this looks like a mail loop');
+export const likelySpam550 = new Reply(550, '5.7.1', 'Message refused as unwanted');
+
+// Short of something, or going away.
+export const tooManyRecipients452 = new Reply(452, '4.5.3', 'Too many recipients');
+export const insufficientStorage452 = new Reply(452, '4.3.1', 'Insufficient system storage');
+export const localError451 = new Reply(451, '4.3.0', 'Local error in processing, try again later');
+export const internalError421 = new Reply(421, '4.3.0', 'Internal error, closing', 'close');
+export const tooManyErrors421 = new Reply(421, '4.7.0', 'Too many errors', 'close');
+export const tooManyMessages421 = new Reply(421, '4.7.0', 'Too many messages in one session', 'close');
+export const notSmtp421 = new Reply(421, '4.7.0', 'This is not HTTP', 'close');
+export const tooMuchInput421 = new Reply(421, '4.7.0', 'Too much input while busy', 'close');
+export const shuttingDown421 = new Reply(421, '4.3.2', 'Service shutting down', 'close');
+export const timedOut421 = new Reply(421, '4.4.2', 'Timeout exceeded', 'close');

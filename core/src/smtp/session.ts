@@ -1,0 +1,326 @@
+/**
+ * The SMTP receive session (RFC 5321): bytes in, replies out. Driven by dispatch/connection through wire/session.
+ * It alone reads and writes, counts errors and closes; verbs (smtp/commands.ts) return replies. Where a reply has to be
+ * awaited, input is kept aside, bounded, and taken up in order afterwards. Nothing here throws: a failure of a port is
+ * logged and answered with 4xx. When the peer is gone everything is given back.
+ */
+import { Backlog } from '../wire/backlog.ts';
+import { LineReader, type LineEvent } from '../wire/line-reader.ts';
+import { Reply } from '../wire/reply.ts';
+import type { Session, SessionOutput } from '../wire/session.ts';
+import { acceptMessage } from './acceptance.ts';
+import { refuseOr, runCommand } from './commands.ts';
+import { Conversation, type SmtpPeer, type TlsFacts } from './conversation.ts';
+import type { SmtpPorts, SmtpProfile } from './ports.ts';
+import type { Reception } from './reception.ts';
+import {
+  bareLineEnd500,
+  controlCharacter500,
+  internalError421,
+  lineTooLong500,
+  localError451,
+  shuttingDown421,
+  timedOut421,
+  tooManyErrors421,
+  tooMuchInput421,
+} from './replies.ts';
+import { afterVerdict, type Answer } from './verdict.ts';
+
+export type { SmtpPeer } from './conversation.ts';
+
+/** Input kept while an answer is awaited: the rest of a chunk and what a paused connection still delivers. */
+const MAX_BACKLOG_BYTES = 256 * 1024;
+
+/**
+ * Why no input is taken. `start`: the banner is not out. `verdict`: an answer is awaited. `writer`: the message's writer
+ * is behind. `peer`: the peer does not take its replies. `tls`: what comes now is not ours to read.
+ */
+type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls';
+
+const BAD_LINES = {
+  'too-long': lineTooLong500,
+  'bare-line-end': bareLineEnd500,
+  'control-character': controlCharacter500,
+} as const;
+
+/**
+ * Makes the session of one accepted connection; nothing is written before `start`.
+ * @param profile what the listener is; one object for all of its sessions.
+ */
+export function createSmtpSession(ports: SmtpPorts, profile: SmtpProfile, peer: SmtpPeer, output: SessionOutput): Session {
+  return new SmtpSession(new Conversation(ports, profile, peer), output);
+}
+
+class SmtpSession implements Session {
+  readonly #conversation: Conversation;
+  readonly #output: SessionOutput;
+  readonly #lines: LineReader;
+  readonly #backlog = new Backlog(MAX_BACKLOG_BYTES);
+  #waiting: Waiting = 'start';
+  #paused = false;
+  /** The last reply was said, or the peer is gone. */
+  #over = false;
+  #closed = false;
+  /** Replies of this turn, written in one piece. */
+  #unsent: Buffer[] = [];
+  #errors = 0;
+  /** Said as soon as nothing is under way. */
+  #farewell: Reply | undefined = undefined;
+
+  constructor(conversation: Conversation, output: SessionOutput) {
+    this.#conversation = conversation;
+    this.#output = output;
+    this.#lines = new LineReader(conversation.profile.limits.maxLineBytes);
+  }
+
+  get waitsFor(): 'command' | 'data' | 'verdict' {
+    if (this.#waiting !== 'nothing' && this.#waiting !== 'tls') return 'verdict';
+    return this.#conversation.reading.of === 'message' ? 'data' : 'command';
+  }
+
+  start(): void {
+    try {
+      this.#run(() => askConnect(this.#conversation), true);
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    this.#endTurn();
+  }
+
+  feed(chunk: Uint8Array): void {
+    if (this.#over || this.#waiting === 'tls') return;
+    let used = 0;
+    if (this.#waiting === 'nothing') {
+      used = this.#consume(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+    } else if (!this.#paused) {
+      // Only now: a client that waits for its answer sends nothing, and pausing is not free.
+      this.#paused = true;
+      this.#output.pause();
+    }
+    if (used < chunk.length && !this.#backlog.append(chunk, used, chunk.length)) this.#leave(tooMuchInput421);
+    this.#endTurn();
+  }
+
+  secured(tls: TlsFacts): void {
+    this.#conversation.secured(tls);
+    if (this.#waiting === 'tls') this.#waiting = 'nothing';
+  }
+
+  drained(): void {
+    if (this.#waiting === 'peer') this.#goOn();
+  }
+
+  timedOut(): void {
+    if (this.#over) return;
+    // A message that is being stored is not given up: its answer comes first.
+    if (this.#waiting === 'verdict') this.#farewell = timedOut421;
+    else this.#leave(timedOut421);
+  }
+
+  drain(): void {
+    if (this.#over) return;
+    this.#farewell ??= shuttingDown421;
+    if (this.#waiting === 'nothing' && !this.#lines.begun) this.#leaveWhenIdle();
+  }
+
+  closed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#end();
+    const { ports, peer, transactions, accepted } = this.#conversation;
+    ports.counters.add('smtp.closed');
+    ports.log.info('smtp.closed', {
+      session: peer.sessionId,
+      client: peer.address,
+      transactions,
+      accepted,
+      errors: this.#errors,
+    });
+  }
+
+  /** Takes input up to the end of the chunk or to where it has to wait. @returns how much was taken. */
+  #consume(chunk: Buffer): number {
+    const to = chunk.length;
+    let at = 0;
+    try {
+      while (at < to && this.#waiting === 'nothing' && !this.#over) {
+        const { reading } = this.#conversation;
+        if (reading.of === 'message') {
+          at = reading.reception.take(chunk, at, to);
+          if (reading.reception.ended) this.#run(() => this.#endMessage(reading.reception), false);
+          else if (reading.reception.blocked) this.#awaitWriter(reading.reception);
+        } else {
+          const event = this.#lines.next(chunk, at, to);
+          at = this.#lines.at;
+          if (event === 'line') this.#run(() => this.#runLine(this.#lines.text), true);
+          else if (event !== 'more') this.#refuseLine(event);
+        }
+      }
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    return this.#over || this.#waiting === 'tls' ? to : at;
+  }
+
+  #runLine(line: string): Answer {
+    const { reading } = this.#conversation;
+    return reading.of === 'dialog' ? reading.next(line) : runCommand(this.#conversation, line);
+  }
+
+  /** A line that could not be read ends an AUTH exchange, too. */
+  #refuseLine(event: Exclude<LineEvent, 'line' | 'more'>): void {
+    this.#conversation.read();
+    this.#reply(BAD_LINES[event], true);
+  }
+
+  #endMessage(reception: Reception): Answer {
+    const conversation = this.#conversation;
+    const transaction = conversation.transaction!;
+    // From here on the transaction belongs to the end of data alone, which gives it back.
+    conversation.transaction = undefined;
+    conversation.read();
+    return acceptMessage(conversation, transaction, reception);
+  }
+
+  /** Runs one step; its reply is written now, or when it is there. */
+  #run(step: () => Answer, countsErrors: boolean): void {
+    const answer = step();
+    if (answer instanceof Promise) {
+      this.#waiting = 'verdict';
+      void answer.then(
+        (reply) => this.#answered(reply, countsErrors),
+        (cause: unknown) => {
+          this.#conversation.log('error', 'smtp.failed', { cause });
+          this.#answered(localError451, countsErrors);
+        },
+      );
+    } else {
+      this.#waiting = 'nothing';
+      this.#reply(answer, countsErrors);
+    }
+  }
+
+  #answered(reply: Reply, countsErrors: boolean): void {
+    this.#waiting = 'nothing';
+    // What the step took up while nobody was there to use it any more.
+    if (this.#over) this.#conversation.endTransaction();
+    else {
+      this.#reply(reply, countsErrors);
+      this.#goOn();
+    }
+  }
+
+  /** The writer is behind: no more of the message until it has caught up. */
+  #awaitWriter(reception: Reception): void {
+    this.#waiting = 'writer';
+    let atOnce = true;
+    reception.writer.onDrain(() => {
+      reception.blocked = false;
+      if (this.#waiting !== 'writer') return;
+      if (atOnce) this.#waiting = 'nothing';
+      else this.#goOn();
+    });
+    atOnce = false;
+  }
+
+  /** Takes up the input that was kept, then reads on. */
+  #goOn(): void {
+    this.#waiting = 'nothing';
+    while (!this.#over && this.#waiting === 'nothing') {
+      const chunk = this.#backlog.shift();
+      if (chunk === undefined) break;
+      const used = this.#consume(chunk);
+      this.#backlog.unshift(chunk.subarray(used));
+    }
+    this.#endTurn();
+  }
+
+  /** Writes the replies of this turn in one piece, and reads on where reading was paused and nothing is waited for. */
+  #endTurn(): void {
+    this.#send();
+    if (!this.#paused || this.#over || this.#waiting !== 'nothing') return;
+    this.#paused = false;
+    this.#output.resume();
+  }
+
+  /** The one place where a reply goes out, errors are counted, and what follows a reply is done. */
+  #reply(given: Reply, countsErrors: boolean): void {
+    let reply = given;
+    if (countsErrors && reply.code >= 500) {
+      this.#errors += 1;
+      if (this.#errors > this.#conversation.profile.limits.maxErrors) reply = tooManyErrors421;
+    }
+    if (reply.after === 'close') {
+      this.#leave(reply);
+      return;
+    }
+    this.#unsent.push(reply.bytes);
+    if (reply.after === 'startTls') this.#startTls();
+    else this.#leaveWhenIdle();
+  }
+
+  /** RFC 3207 §4.2, §6: whatever came before TLS is thrown away. */
+  #startTls(): void {
+    this.#backlog.clear();
+    this.#lines.reset();
+    this.#send();
+    if (this.#over) return;
+    this.#waiting = 'tls';
+    this.#paused = false;
+    this.#output.startTls();
+  }
+
+  /** Says the farewell that is due, if no command and no transaction is under way. */
+  #leaveWhenIdle(): void {
+    const { reading, transaction } = this.#conversation;
+    if (this.#farewell !== undefined && reading.of === 'commands' && transaction === undefined) this.#leave(this.#farewell);
+  }
+
+  #fail(cause: unknown): void {
+    this.#conversation.log('error', 'smtp.failed', { cause });
+    this.#leave(internalError421);
+  }
+
+  /** Says a last reply and closes. */
+  #leave(reply: Reply): void {
+    if (this.#over) return;
+    this.#unsent.push(reply.bytes);
+    this.#send();
+    this.#end();
+    this.#output.close();
+  }
+
+  /** Nothing is taken or accepted from here on. */
+  #end(): void {
+    this.#over = true;
+    this.#conversation.over = true;
+    this.#backlog.clear();
+    // While a verdict is awaited a hook may be reading the message: it is given back when the hook is done.
+    if (this.#waiting !== 'verdict') this.#conversation.endTransaction();
+  }
+
+  #send(): void {
+    const unsent = this.#unsent;
+    if (unsent.length === 0) return;
+    this.#unsent = [];
+    const open = this.#output.write(unsent.length === 1 ? unsent[0]! : Buffer.concat(unsent));
+    if (!open && this.#waiting === 'nothing') this.#waiting = 'peer';
+  }
+}
+
+/** The connect stage, and the banner it lets through (RFC 5321 §3.1). */
+function askConnect(conversation: Conversation): Answer {
+  const { ports, profile } = conversation;
+  return afterVerdict(ports.hooks.connect?.({ session: conversation.facts }) ?? null, (verdict) => {
+    const refusal = refuseOr(conversation, 'connect', verdict);
+    if (refusal === undefined) {
+      conversation.keep('connect', verdict);
+      return new Reply(220, '', `${profile.hostname} ESMTP Posthorn`);
+    }
+    // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).
+    if (refusal.code < 500) return new Reply(421, refusal.enhanced, refusal.text, 'close');
+    if (refusal.code === 521) return refusal;
+    conversation.refused = true;
+    return new Reply(554, refusal.enhanced, refusal.text);
+  });
+}

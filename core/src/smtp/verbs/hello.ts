@@ -1,0 +1,48 @@
+/**
+ * HELO and EHLO (RFC 5321 §4.1.1.1). The name is checked for form only: RFC 5321 §4.1.4 forbids to refuse mail because
+ * it is not the client's. EHLO lists what this listener offers as things stand now; both end an open transaction.
+ */
+import type { Verdict } from '../../hook/contract.ts';
+import { addressLiteral } from '../../wire/address-literal.ts';
+import { parseDomain } from '../../wire/address.ts';
+import { Reply } from '../../wire/reply.ts';
+import type { Command } from '../command.ts';
+import { anywhere } from '../command.ts';
+import type { Conversation } from '../conversation.ts';
+import { badHostname501 } from '../replies.ts';
+
+export const helo = row('HELO');
+export const ehlo = row('EHLO');
+
+function row(verb: 'HELO' | 'EHLO'): Command<string> {
+  return {
+    verb,
+    stage: 'hello',
+    rule: anywhere,
+    check: (_conversation, argument) => helloName(argument) ?? badHostname501,
+    ask: ({ ports, facts }, name) => ports.hooks.hello?.({ session: { ...facts, helo: name }, verb }) ?? null,
+    proceed: (conversation, name, verdict: Verdict) => {
+      conversation.greet(name, verb === 'EHLO');
+      conversation.keep('hello', verdict);
+      return verb === 'EHLO' ? offer(conversation) : new Reply(250, '', conversation.profile.hostname);
+    },
+  };
+}
+
+/** @returns the name as it may stand in a trace header; a trailing dot is taken off. */
+function helloName(argument: string): string | undefined {
+  if (argument.startsWith('[')) {
+    const literal = addressLiteral(argument, 0);
+    return literal?.length === argument.length ? literal : undefined;
+  }
+  const name = argument.endsWith('.') ? argument.slice(0, -1) : argument;
+  return parseDomain(name) === undefined ? undefined : name;
+}
+
+function offer(conversation: Conversation): Reply {
+  const { profile } = conversation;
+  let lines = `${profile.hostname}\nPIPELINING\nSIZE ${profile.limits.maxMessageBytes}\n8BITMIME\nENHANCEDSTATUSCODES\nHELP`;
+  if (conversation.offersStartTls) lines += '\nSTARTTLS';
+  if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';
+  return new Reply(250, '', lines);
+}

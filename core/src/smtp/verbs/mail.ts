@@ -1,0 +1,73 @@
+/**
+ * MAIL (RFC 5321 §4.1.1.2): begins a transaction. A declared SIZE over the limit is refused here (RFC 1870 §6.1), before
+ * any byte of the message came. On a submission listener the client has to log in first (RFC 6409 §4.3).
+ */
+import { parsePath } from '../../wire/address.ts';
+import { Reply } from '../../wire/reply.ts';
+import type { Command } from '../command.ts';
+import { parseMailParameters, type MailParameters } from '../parameters.ts';
+import {
+  authenticationRequired530,
+  badSender501,
+  helloFirst503,
+  mailSyntax501,
+  messageTooLarge552,
+  nestedMail503,
+  senderOk250,
+  senderTooLong501,
+  startTlsFirst530,
+  tooManyMessages421,
+  unicodeSender553,
+} from '../replies.ts';
+import { Transaction } from '../transaction.ts';
+import { gatherEvidence } from '../verdict.ts';
+
+interface MailArguments {
+  readonly reversePath: string;
+  readonly parameters: MailParameters;
+}
+
+export const mail: Command<MailArguments> = {
+  verb: 'MAIL',
+  stage: 'mail',
+  rule: (conversation) => {
+    const { profile } = conversation;
+    if (conversation.helo === undefined) return helloFirst503;
+    if (conversation.transaction !== undefined) return nestedMail503;
+    if (profile.kind === 'submission' && conversation.user === undefined) {
+      return conversation.takesPassword || !conversation.offersStartTls ? authenticationRequired530 : startTlsFirst530;
+    }
+    return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
+  },
+  check: ({ profile }, argument) => {
+    const from = pathStart(argument, 'FROM:');
+    if (from < 0) return mailSyntax501;
+    const path = parsePath(argument, from, 'nothing');
+    if (!path.ok) return { syntax: badSender501, '8bit': unicodeSender553, 'too-long': senderTooLong501 }[path.problem];
+    const parameters = parseMailParameters(argument.slice(path.end), profile.kind === 'submission');
+    if (parameters instanceof Reply) return parameters;
+    if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
+    return { reversePath: path.address?.text ?? '', parameters };
+  },
+  ask: (conversation, { reversePath, parameters }) =>
+    conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null,
+  proceed: (conversation, { reversePath, parameters }, verdict) => {
+    const transaction = new Transaction(reversePath, parameters.sizeBytes, parameters.body);
+    gatherEvidence(transaction.evidence, verdict.evidence);
+    if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
+    conversation.transaction = transaction;
+    conversation.transactions += 1;
+    return senderOk250;
+  },
+};
+
+/**
+ * @param keyword `FROM:` or `TO:`, in any case.
+ * @returns where the path begins, or -1. Blanks after the colon are wrong (RFC 5321 §3.3) and common, so they are taken.
+ */
+export function pathStart(argument: string, keyword: string): number {
+  if (argument.slice(0, keyword.length).toUpperCase() !== keyword) return -1;
+  let at = keyword.length;
+  while (argument.charCodeAt(at) === 32) at += 1;
+  return at;
+}

@@ -1,0 +1,75 @@
+/**
+ * RCPT (RFC 5321 §4.1.1.3): one recipient. Relay control is here and nowhere else: an address that is not ours is taken
+ * only from clients that may relay, so a server without `relay.from` and without users relays nothing. Limits before
+ * plugins, plugins before acceptance; aliases are expanded when the recipient is taken.
+ */
+import type { Resolution } from '../../directory/directory.ts';
+import { parsePath, type Address } from '../../wire/address.ts';
+import type { Reply } from '../../wire/reply.ts';
+import type { Command } from '../command.ts';
+import type { Conversation } from '../conversation.ts';
+import { refuseRcptParameters } from '../parameters.ts';
+import {
+  badRecipient501,
+  mailboxUnavailable550,
+  mailFirst503,
+  rcptSyntax501,
+  recipientOk250,
+  recipientTooLong501,
+  relayDenied554,
+  tooManyRecipients452,
+  unicodeRecipient553,
+} from '../replies.ts';
+import type { Transaction } from '../transaction.ts';
+import { gatherEvidence } from '../verdict.ts';
+import { pathStart } from './mail.ts';
+
+interface RcptArguments {
+  readonly transaction: Transaction;
+  readonly address: Address;
+  readonly resolution: Resolution;
+}
+
+export const rcpt: Command<RcptArguments> = {
+  verb: 'RCPT',
+  stage: 'rcpt',
+  rule: ({ transaction }) => (transaction === undefined ? mailFirst503 : undefined),
+  check: (conversation, argument) => {
+    const from = pathStart(argument, 'TO:');
+    if (from < 0) return rcptSyntax501;
+    const path = parsePath(argument, from, 'postmaster');
+    if (!path.ok) return { syntax: badRecipient501, '8bit': unicodeRecipient553, 'too-long': recipientTooLong501 }[path.problem];
+    const { address } = path;
+    if (address === null) return badRecipient501;
+    const refused = refuseRcptParameters(argument.slice(path.end));
+    if (refused !== undefined) return refused;
+    const transaction = conversation.transaction!;
+    const { maxRecipients } = conversation.profile.limits;
+    if (transaction.acceptedRecipients >= maxRecipients || transaction.recipients.size >= maxRecipients)
+      return tooManyRecipients452;
+    const resolution = conversation.ports.directory.resolve(address.text);
+    if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
+    if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
+    return { transaction, address, resolution };
+  },
+  ask: (conversation, { transaction, address }) =>
+    conversation.ports.hooks.rcpt?.({
+      session: conversation.facts,
+      reversePath: transaction.reversePath,
+      recipient: address.text,
+    }) ?? null,
+  proceed: (conversation, { transaction, address, resolution }, verdict) => {
+    transaction.acceptedRecipients += 1;
+    if (transaction.acceptedRecipients === 1) transaction.firstRecipient = address.text;
+    transaction.addRecipient(address.text, resolution);
+    if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
+    gatherEvidence(transaction.evidence, verdict.evidence);
+    if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
+    return recipientOk250;
+  },
+};
+
+function refuse(conversation: Conversation, transaction: Transaction, address: Address, reply: Reply): Reply {
+  conversation.logRefusal('rcpt', reply, { reversePath: transaction.reversePath, recipient: address.text });
+  return reply;
+}

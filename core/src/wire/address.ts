@@ -1,0 +1,183 @@
+/**
+ * Mail addresses as RFC 5321 §4.1.2 writes them: paths in angle brackets (MAIL, RCPT) and bare mailboxes.
+ * Called by the SMTP verbs, by recipient edits of plugins and by whoever reads an address from a configuration.
+ * Pure; never throws: a problem is a value. Text is taken one character a byte; 8-bit characters are refused, since
+ * SMTPUTF8 is not offered (RFC 6531).
+ */
+import { addressLiteral } from './address-literal.ts';
+
+export interface Address {
+  /** Local part in its plainest form: quoted only where it must be. */
+  readonly local: string;
+  /** Lower case; `[192.0.2.1]` or `[IPv6:2001:db8::1]` for a literal; empty only for `postmaster` without a domain. */
+  readonly domain: string;
+  /** `local@domain`, or `postmaster`. */
+  readonly text: string;
+}
+
+export type AddressProblem = 'syntax' | '8bit' | 'too-long';
+
+/** `address` is null for the null path `<>`; `end` is the index after the closing bracket. */
+export type PathResult =
+  | { readonly ok: true; readonly address: Address | null; readonly end: number }
+  | { readonly ok: false; readonly problem: AddressProblem };
+
+/** RFC 5321 §4.5.3.1.1 to .3, in octets; the path counts its brackets. */
+const MAX_LOCAL_BYTES = 64;
+const MAX_DOMAIN_BYTES = 255;
+const MAX_PATH_BYTES = 256;
+const MAX_LABEL_BYTES = 63;
+
+const QUOTE = 34;
+const DOT = 46;
+const COLON = 58;
+const LESS = 60;
+const GREATER = 62;
+const AT = 64;
+const BACKSLASH = 92;
+
+/** Characters of RFC 5322 atext. */
+const ATEXT = new Uint8Array(128);
+for (const character of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~") {
+  ATEXT[character.charCodeAt(0)] = 1;
+}
+
+const SYNTAX = { ok: false, problem: 'syntax' } as const;
+const EIGHT_BIT = { ok: false, problem: '8bit' } as const;
+const TOO_LONG = { ok: false, problem: 'too-long' } as const;
+
+/**
+ * Reads a path, `<local@domain>`, at `from` of `text`. A source route before the mailbox is taken and ignored
+ * (RFC 5321 §4.1.1.3).
+ * @param bare what a local part without a domain may be: `postmaster` for RCPT, nothing for MAIL.
+ */
+export function parsePath(text: string, from: number, bare: 'postmaster' | 'nothing'): PathResult {
+  if (text.charCodeAt(from) !== LESS) return SYNTAX;
+  let at = from + 1;
+  if (text.charCodeAt(at) === GREATER) return { ok: true, address: null, end: at + 1 };
+  if (text.charCodeAt(at) === AT) {
+    at = skipRoute(text, at);
+    if (at < 0) return SYNTAX;
+  }
+  const localEnd = endOfLocal(text, at);
+  if (localEnd < 0) return localEnd === NOT_ASCII ? EIGHT_BIT : SYNTAX;
+  const local = plainLocal(text, at, localEnd);
+  let end = localEnd;
+  let domain = '';
+  if (text.charCodeAt(localEnd) === AT) {
+    const found = domainAt(text, localEnd + 1);
+    if (typeof found === 'number') return found === NOT_ASCII ? EIGHT_BIT : found === LONG ? TOO_LONG : SYNTAX;
+    domain = found;
+    end = localEnd + 1 + domain.length;
+  } else if (bare === 'nothing' || local.toLowerCase() !== 'postmaster') {
+    return SYNTAX;
+  }
+  if (text.charCodeAt(end) !== GREATER) return SYNTAX;
+  if (localEnd - at > MAX_LOCAL_BYTES || end + 1 - from > MAX_PATH_BYTES) return TOO_LONG;
+  return { ok: true, address: makeAddress(local, domain), end: end + 1 };
+}
+
+/** Reads a whole text as one mailbox, `local@domain`, without brackets; undefined when it is none. */
+export function parseMailbox(text: string): Address | undefined {
+  const result = parsePath(`<${text}>`, 0, 'nothing');
+  if (!result.ok || result.address === null || result.end !== text.length + 2) return undefined;
+  return text.startsWith('@') ? undefined : result.address;
+}
+
+/**
+ * Reads a whole text as a domain name, as HELO and EHLO send it; underscores are taken, since many hosts have them.
+ * @returns the name in lower case, or undefined.
+ */
+export function parseDomain(text: string): string | undefined {
+  const found = domainAt(text, 0);
+  return typeof found === 'string' && found.length === text.length ? found : undefined;
+}
+
+function makeAddress(local: string, domain: string): Address {
+  if (domain === '') return { local: 'postmaster', domain, text: 'postmaster' };
+  return { local, domain, text: `${local}@${domain}` };
+}
+
+const WRONG = -1;
+const NOT_ASCII = -2;
+const LONG = -3;
+
+/** `@a,@b:` at `at`. @returns index after the colon, negative when it is none. */
+function skipRoute(text: string, at: number): number {
+  for (;;) {
+    if (text.charCodeAt(at) !== AT) return WRONG;
+    const domain = domainAt(text, at + 1);
+    if (typeof domain === 'number') return WRONG;
+    at += 1 + domain.length;
+    if (text.charCodeAt(at) === COLON) return at + 1;
+    if (text[at] !== ',') return WRONG;
+    at += 1;
+  }
+}
+
+/** @returns index after the local part that starts at `from`, or WRONG or NOT_ASCII. */
+function endOfLocal(text: string, from: number): number {
+  if (text.charCodeAt(from) === QUOTE) return endOfQuoted(text, from);
+  let at = from;
+  let atomFrom = from;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code > 127) return NOT_ASCII;
+    if (ATEXT[code] === 1) continue;
+    if (code !== DOT) break;
+    if (at === atomFrom) return WRONG;
+    atomFrom = at + 1;
+  }
+  return at === atomFrom ? WRONG : at;
+}
+
+function endOfQuoted(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at += 1) {
+    let code = text.charCodeAt(at);
+    if (code === QUOTE) return at + 1;
+    if (code === BACKSLASH) code = text.charCodeAt((at += 1));
+    if (code > 127) return NOT_ASCII;
+    if (!(code >= 32 && code < 127)) return WRONG;
+  }
+  return WRONG;
+}
+
+/** The local part with quotes and backslashes taken off where they say nothing: `"alice"` is `alice`. */
+function plainLocal(text: string, from: number, to: number): string {
+  if (text.charCodeAt(from) !== QUOTE) return text.slice(from, to);
+  const value = text.slice(from + 1, to - 1).replace(/\\(.)/g, '$1');
+  if (endOfLocal(value, 0) === value.length && value.charCodeAt(0) !== QUOTE) return value;
+  return `"${value.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** @returns the domain or address literal that starts at `from`, in lower case, or WRONG, NOT_ASCII or LONG. */
+function domainAt(text: string, from: number): string | number {
+  if (text[from] === '[') return addressLiteral(text, from) ?? WRONG;
+  let at = from;
+  let labelFrom = from;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code > 127) return NOT_ASCII;
+    if (isLetterOrDigit(code) || code === 95) continue;
+    if (code === 45) {
+      if (at === labelFrom) return WRONG;
+      continue;
+    }
+    if (code !== DOT) break;
+    const wrong = labelProblem(text, labelFrom, at);
+    if (wrong !== 0) return wrong;
+    labelFrom = at + 1;
+  }
+  const lastWrong = labelProblem(text, labelFrom, at);
+  if (lastWrong !== 0) return lastWrong;
+  return at - from > MAX_DOMAIN_BYTES ? LONG : text.slice(from, at).toLowerCase();
+}
+
+function labelProblem(text: string, from: number, to: number): number {
+  if (from === to || text.charCodeAt(to - 1) === 45) return WRONG;
+  return to - from > MAX_LABEL_BYTES ? LONG : 0;
+}
+
+function isLetterOrDigit(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || (code >= 48 && code <= 57);
+}
