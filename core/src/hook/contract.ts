@@ -80,6 +80,25 @@ export interface Requests {
 }
 export type Stage = keyof Requests;
 
+/** Every stage, in the order of a session: what a plugin's hooks may be named. */
+export const STAGES = [
+  ...([
+    'connect',
+    'hello',
+    'auth',
+    'mail',
+    'rcpt',
+    'data',
+    'message',
+    'queued',
+    'deliver',
+    'delivered',
+    'deferred',
+    'bounced',
+  ] as const),
+  ...(['pop3.connect', 'pop3.auth', 'pop3.open', 'pop3.retrieve', 'pop3.delete', 'pop3.commit'] as const),
+] satisfies readonly Stage[];
+
 /** Stages that report and never delay anything: their results are ignored, their failures only logged. */
 export const REPORT_STAGES = ['queued', 'delivered', 'deferred', 'bounced'] as const satisfies readonly Stage[];
 
@@ -96,7 +115,7 @@ export type Edit =
 export type HookResult =
   | { readonly kind: 'evidence'; readonly evidence: readonly Evidence[] }
   | { readonly kind: 'edit'; readonly edits: readonly Edit[] }
-  /** Let it pass and ask no later plugin at this stage; at `message` scoring is skipped too. */
+  /** Let it pass and count no later plugin at this stage; at `message` scoring is skipped too. */
   | { readonly kind: 'accept'; readonly reason: string }
   /** 5xx. `code` defaults to 550, `enhanced` to 5.7.1. `text` is shown to the peer. */
   | {
@@ -108,6 +127,7 @@ export type HookResult =
     }
   /** 4xx. `code` defaults to 451, `enhanced` to 4.7.1. */
   | { readonly kind: 'defer'; readonly text: string; readonly code?: number; readonly enhanced?: string; readonly cause?: string }
+  /** At `message` only. Later plugins still count: a reject or defer of theirs wins, an accept does not. */
   | { readonly kind: 'quarantine'; readonly reason: string };
 
 /** What a hook function may return. */

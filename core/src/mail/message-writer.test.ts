@@ -24,7 +24,7 @@ function memory(options: Partial<MessageMemoryOptions> = {}) {
     limitBytes: 16 * MIB,
     spillBytes: 64 * KIB,
     spoolDirectory: spool,
-    onNewSlab: (id, bytes) => slabs.add(id, bytes),
+    onNewSlab: (id, bytes) => slabs.announce(id, bytes),
     ...options,
   });
   return { memory: made, slabs };

@@ -21,8 +21,8 @@ test('blocks in use never overlap, and the bytes in use add up', () => {
         limitBytes: 6 * MIB,
         largestBlockBytes: MIB,
         keepBytes: 2 * MIB,
-        onNewSlab: (id, memory) => known.add(id, memory),
-        onSlabGone: (id) => known.remove(id),
+        onNewSlab: (id, memory) => known.announce(id, memory),
+        onSlabGone: (id) => known.forget(id),
       });
       const held: Block[] = [];
       for (const step of list) {
@@ -75,4 +75,21 @@ test('a block given back twice is an error, not two owners', () => {
 
 test('a view of memory that was never announced is an error', () => {
   expect(() => new SharedSlabs().view({ slab: 7, offset: 0, length: 1 })).toThrow('not known');
+});
+
+test('the memory of a thread that ended is forgotten, that of others is not', () => {
+  const known = new SharedSlabs();
+  const pools = [1, 2].map(
+    (threadIndex) =>
+      new SlabPool({
+        threadIndex,
+        limitBytes: 4 * MIB,
+        largestBlockBytes: MIB,
+        onNewSlab: (id, memory) => known.announce(id, memory),
+      }),
+  );
+  const [one, two] = pools.map((pool) => pool.take(MIB)!);
+  known.forgetThread(1);
+  expect(() => known.view({ slab: one!.slab, offset: 0, length: 1 })).toThrow('not known');
+  expect(known.view({ slab: two!.slab, offset: 0, length: 1 })).toHaveLength(1);
 });

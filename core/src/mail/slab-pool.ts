@@ -164,13 +164,18 @@ export class SlabPool {
 export class SharedSlabs implements SlabTable {
   readonly #slabs = new Map<number, SharedArrayBuffer>();
 
-  add(id: number, memory: SharedArrayBuffer): void {
+  announce(id: number, memory: SharedArrayBuffer): void {
     this.#slabs.set(id, memory);
   }
 
   /** The memory is freed once nobody holds a view of it. */
-  remove(id: number): void {
+  forget(id: number): void {
     this.#slabs.delete(id);
+  }
+
+  /** All slabs of a thread that ended. */
+  forgetThread(threadIndex: number): void {
+    for (const id of this.#slabs.keys()) if (Math.floor(id / SLABS_PER_THREAD) === threadIndex) this.#slabs.delete(id);
   }
 
   /** All that are known, to tell a new thread of them. */
