@@ -1,0 +1,49 @@
+/**
+ * Local delivery: a message into the mailbox of one user, with the header lines that only the last server may write
+ * (RFC 5321 §4.4: Return-Path). Called by delivery/loop for each mailbox of a message.
+ * A failure of the mailbox becomes a result, temporary unless the mailbox says otherwise; nothing is thrown.
+ */
+import type { Envelope } from '../mail/envelope.ts';
+import { type LocalMailbox, MailboxError } from '../maildrop/mailbox.ts';
+import type { Log } from '../observe/log.ts';
+import type { Result } from './reply.ts';
+
+export interface LocalPorts {
+  readonly mailbox: LocalMailbox;
+  readonly log: Log;
+}
+
+/** Names in a header line are one line of printable ASCII, whatever the envelope holds. */
+const inHeader = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
+
+/**
+ * Delivers to one mailbox.
+ * @param recipient address for Delivered-To
+ * @param body the message as stored
+ */
+export async function deliverLocally(
+  ports: LocalPorts,
+  envelope: Envelope,
+  mailbox: string,
+  recipient: string,
+  body: AsyncIterable<Uint8Array>,
+): Promise<Result> {
+  const head = Buffer.from(
+    `Return-Path: <${inHeader(envelope.reversePath)}>\r\nDelivered-To: ${inHeader(recipient)}\r\n`,
+    'latin1',
+  );
+  try {
+    await ports.mailbox.deliver(mailbox, envelope.id, head, body, envelope.quarantine === undefined ? 'inbox' : 'quarantine');
+    return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox' };
+  } catch (error) {
+    if (error instanceof MailboxError) {
+      const { permanent, enhanced } = error;
+      ports.log.warn('delivery.mailbox', { message: envelope.id, mailbox, permanent, reason: error.message, cause: error.cause });
+      return permanent
+        ? { outcome: 'failed', reply: `550 ${enhanced} ${inHeader(error.message)}` }
+        : { outcome: 'deferred', reply: `451 ${enhanced} ${inHeader(error.message)}` };
+    }
+    ports.log.error('delivery.mailbox', { message: envelope.id, mailbox, reason: String(error) });
+    return { outcome: 'deferred', reply: '451 4.3.0 the mailbox cannot be written now' };
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * Takes messages that are due, finds their next hops, has them delivered, and sees each attempt settled. One for each
+ * shard, in the process that owns it; made in wiring.
+ * It takes no more at once than it may hold in flight, and gives a message back untried when its destination has too many
+ * waiting, so that one slow destination does not stop the others. What becomes of a message is `settle`'s; what cannot be
+ * tried is released to the queue. Nothing here throws after the start.
+ */
+import type { Verdict } from '../hook/contract.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import { Attempt, groupByHop } from './attempt.ts';
+import { deliverLocally } from './local.ts';
+import type { DeliveryPorts, DueMessage } from './ports.ts';
+import type { ClientTimeouts } from './remote/connection.ts';
+import { createPool, type Pool } from './remote/pool.ts';
+import type { Result } from './reply.ts';
+import { makeRouter, type NextHop, type RemoteHop, type Router, type RouteRules } from './route.ts';
+import { createSettle } from './settle.ts';
+
+/** The parts of the configuration that delivery reads. */
+export interface DeliveryConfig extends RouteRules {
+  readonly throughput: { readonly deliveryConcurrency: number; readonly deliveryConcurrencyPerDestination: number };
+}
+
+export interface DeliveryOptions {
+  readonly config: DeliveryConfig;
+  readonly hostname: string;
+  /** Other waits than the standard's; for tests. */
+  readonly timeouts?: Partial<ClientTimeouts>;
+  /** For tests: `Math.random` when absent. */
+  readonly random?: () => number;
+}
+
+export interface Delivery {
+  /** From now on mail goes out. */
+  start(): void;
+  /** New routes and limits: what is under way ends as it began. @throws TypeError for routes that are none */
+  reload(config: DeliveryConfig): void;
+  /** Begins nothing more; resolves when all that runs has ended, or was ended after `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  sizes(): { readonly inFlight: number; readonly connections: number; readonly idle: number; readonly destinations: number };
+}
+
+/** Messages in flight for each connection allowed: those being sent, and some ready behind them. */
+const IN_FLIGHT_PER_CONNECTION = 4;
+const MIN_IN_FLIGHT = 100;
+const MAX_IN_FLIGHT = 2000;
+/** Taken from the queue in one go. */
+const BATCH = 200;
+/** Deliveries into mailboxes at once: each syncs a file, and more would only wait for the disk. */
+const MAX_LOCAL = 32;
+/** A message whose destination has too many waiting comes back after this. */
+const CONGESTED_MS = 5_000;
+const CONGESTED_PAUSE_MS = 250;
+/** Results of a message with a slow recipient are settled without it after this. */
+const PARTIAL_MS = 10_000;
+/** What is left after everything was ended gets this long to settle. */
+const LAST_MS = 2_000;
+
+export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): Delivery {
+  const { queue, clock, hooks, counters } = ports;
+  const { hostname } = options;
+  const settle = createSettle(ports, hostname);
+  const localWaiting: { readonly start: () => void; readonly giveBack: () => void }[] = [];
+  let route: Router;
+  let pool: Pool;
+  const oldPools = new Set<Pool>();
+  let concurrency = 0;
+  let maxInFlight = 0;
+  let inFlight = 0;
+  let localRunning = 0;
+  let taking = false;
+  /** The queue may have more that is due than was taken. */
+  let more = false;
+  let started = false;
+  let draining = false;
+  let whenEmpty: (() => void) | undefined;
+
+  function configure({ throughput, ...rules }: DeliveryConfig): void {
+    route = makeRouter(rules);
+    concurrency = throughput.deliveryConcurrency;
+    maxInFlight = Math.min(MAX_IN_FLIGHT, Math.max(MIN_IN_FLIGHT, concurrency * IN_FLIGHT_PER_CONNECTION));
+    const { timeouts, random } = options;
+    pool = createPool(
+      {
+        hostname,
+        concurrency: Math.max(1, concurrency),
+        perDestination: throughput.deliveryConcurrencyPerDestination,
+        ...(timeouts === undefined ? {} : { timeouts }),
+      },
+      { dns: ports.dns, isSelf: ports.isSelf, random: random ?? Math.random, clock },
+    );
+  }
+  configure(options.config);
+
+  const mayTake = (): boolean => started && !draining && concurrency > 0 && inFlight < maxInFlight;
+
+  /** Takes while there is room; one at a time. */
+  async function take(): Promise<void> {
+    more = true;
+    if (taking || !mayTake()) return;
+    taking = true;
+    let congested = false;
+    try {
+      while (more && !congested && mayTake()) {
+        const limit = Math.min(BATCH, maxInFlight - inFlight);
+        more = false;
+        const batch = await queue.takeDue(limit);
+        more ||= batch.length === limit;
+        for (const due of batch) congested = begin(due) || congested;
+      }
+    } catch (error) {
+      counters.add('delivery.take.failed');
+      ports.log.error('delivery.take', { reason: String(error) });
+      congested = true;
+    } finally {
+      taking = false;
+    }
+    if (congested) {
+      more = false;
+      clock.after(CONGESTED_PAUSE_MS, () => void take());
+    }
+  }
+
+  /** @returns true when its destination is congested and it was given back */
+  function begin(due: DueMessage): boolean {
+    const attempt = new Attempt(due);
+    inFlight++;
+    if (draining) {
+      attempt.untried = true;
+      void finish(attempt, 0);
+      return false;
+    }
+    if (hooks.deliver === null) return dispatch(attempt, [{ envelope: due.envelope, indices: due.due }]);
+    void askHooks(attempt);
+    return false;
+  }
+
+  /** Asks the deliver stage for each recipient; what it says decides before any connection is made. */
+  async function askHooks(attempt: Attempt): Promise<void> {
+    const { envelope, due } = attempt.due;
+    const pass: number[] = [];
+    const quarantined: number[] = [];
+    let reason = '';
+    for (const index of due) {
+      const recipient = envelope.recipients[index]!;
+      const nextHop = route(recipient, envelope).key;
+      const request = { envelope, recipient: recipient.address, nextHop, attempt: attempt.count(index) };
+      let verdict: Pick<Verdict, 'kind' | 'text' | 'code' | 'enhanced'> | undefined;
+      try {
+        verdict = await hooks.deliver?.(request);
+      } catch (error) {
+        ports.log.error('delivery.hook', { message: envelope.id, reason: String(error) });
+        verdict = { kind: 'defer', text: 'a check before delivery failed' };
+      }
+      const { kind, text = 'refused before delivery' } = verdict ?? { kind: 'pass' };
+      if (kind === 'reject') {
+        const reply = `${verdict?.code ?? 550} ${verdict?.enhanced ?? '5.7.1'} ${text}`;
+        attempt.add([index], [{ outcome: 'failed', reply }], nextHop);
+      } else if (kind === 'defer') {
+        const reply = `${verdict?.code ?? 451} ${verdict?.enhanced ?? '4.7.1'} ${text}`;
+        attempt.add([index], [{ outcome: 'deferred', reply }], nextHop);
+      } else if (kind === 'quarantine') {
+        quarantined.push(index);
+        reason = text;
+      } else {
+        pass.push(index);
+      }
+    }
+    dispatch(attempt, [
+      { envelope, indices: pass },
+      { envelope: { ...envelope, quarantine: reason }, indices: quarantined },
+    ]);
+  }
+
+  /** Sends the groups on their ways. @returns true when one was given back for congestion */
+  function dispatch(attempt: Attempt, parts: readonly { envelope: Envelope; indices: readonly number[] }[]): boolean {
+    let congested = false;
+    const starts: (() => void)[] = [];
+    for (const { envelope, indices } of parts) {
+      if (indices.length === 0) continue;
+      for (const { hop, indices: group } of groupByHop(envelope, indices, route)) {
+        if (isRemote(hop) && pool.waiting(hop) >= maxInFlight / 2) congested = attempt.untried = true;
+        else starts.push(() => deliver(attempt, envelope, hop, group));
+      }
+    }
+    if (congested) counters.add('delivery.congested');
+    if (starts.length === 0) {
+      void finish(attempt, CONGESTED_MS);
+      return congested;
+    }
+    attempt.open = starts.length;
+    if (starts.length > 1) watch(attempt);
+    for (const start of starts) start();
+    return congested;
+  }
+
+  function isRemote(hop: NextHop): hop is RemoteHop {
+    return hop.to === 'mx' || hop.to === 'host' || hop.to === 'literal';
+  }
+
+  function deliver(attempt: Attempt, envelope: Envelope, hop: NextHop, indices: readonly number[]): void {
+    const done = (results: readonly Result[] | undefined, nextHop: string): void => groupDone(attempt, indices, results, nextHop);
+    const all = (result: Result): void =>
+      done(
+        indices.map(() => result),
+        hop.key,
+      );
+    switch (hop.to) {
+      case 'discard':
+        return all({ outcome: 'delivered', reply: '250 2.0.0 discarded, as the route says' });
+      case 'refused':
+        return all({ outcome: 'failed', reply: hop.reply });
+      case 'mailbox': {
+        const recipient = envelope.recipients[indices[0]!]!.address;
+        const start = (): void => {
+          void deliverLocally(ports, envelope, hop.mailbox, recipient, queue.body(envelope.id)).then((result) => {
+            localRunning--;
+            all(result);
+            pumpLocal();
+          });
+        };
+        localWaiting.push({ start, giveBack: () => done(undefined, hop.key) });
+        return pumpLocal();
+      }
+      default:
+        pool.submit(hop, {
+          reversePath: envelope.reversePath,
+          recipients: indices.map((index) => envelope.recipients[index]!.address),
+          sizeBytes: envelope.sizeBytes,
+          eightBit: envelope.body === '8bitmime',
+          body: () => queue.body(envelope.id),
+          done,
+          tries: 0,
+        });
+    }
+  }
+
+  function pumpLocal(): void {
+    while (localRunning < Math.min(MAX_LOCAL, concurrency)) {
+      const next = localWaiting.shift();
+      if (next === undefined) return;
+      localRunning++;
+      next.start();
+    }
+  }
+
+  function groupDone(
+    attempt: Attempt,
+    indices: readonly number[],
+    results: readonly Result[] | undefined,
+    nextHop: string,
+  ): void {
+    if (results === undefined) attempt.untried = true;
+    else attempt.add(indices, results, nextHop);
+    if (--attempt.open === 0) void finish(attempt, 0);
+  }
+
+  /** Settles what is there while other groups go on, so that a crash repeats little. */
+  function watch(attempt: Attempt): void {
+    clock.after(PARTIAL_MS, () => {
+      if (attempt.open === 0) return;
+      const settled = attempt.take();
+      if (settled.length > 0) attempt.settling = Promise.resolve(attempt.settling).then(() => settle(attempt, settled));
+      watch(attempt);
+    });
+  }
+
+  async function finish(attempt: Attempt, releaseMs: number): Promise<void> {
+    await attempt.settling;
+    const settled = attempt.take();
+    if (settled.length > 0) await settle(attempt, settled);
+    if (attempt.untried) queue.release(attempt.envelope.id, releaseMs);
+    inFlight--;
+    if (inFlight === 0) whenEmpty?.();
+    if (more && maxInFlight - inFlight >= Math.min(BATCH, maxInFlight / 4)) void take();
+  }
+
+  function emptyWithin(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (inFlight === 0) return resolve();
+      const cancel = clock.after(waitMs, resolve);
+      whenEmpty = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  return {
+    start() {
+      started = true;
+      queue.onDue(() => void take());
+    },
+    reload(config) {
+      const before = pool;
+      configure(config);
+      for (const one of oldPools) if (one.sizes().connections === 0) oldPools.delete(one);
+      oldPools.add(before);
+      before.drain();
+      pumpLocal();
+      void take();
+    },
+    async drain(graceMs) {
+      draining = true;
+      for (const { giveBack } of localWaiting.splice(0)) giveBack();
+      for (const one of [pool, ...oldPools]) one.drain();
+      await emptyWithin(graceMs);
+      for (const one of [pool, ...oldPools]) one.abort();
+      await emptyWithin(LAST_MS);
+    },
+    sizes: () => ({ inFlight, ...pool.sizes() }),
+  };
+}

@@ -1,0 +1,41 @@
+/** What a server offered in its reply to EHLO (RFC 5321 §4.1.1.1). Read by remote/client; unknown keywords are ignored. */
+
+export interface Capabilities {
+  readonly pipelining: boolean;
+  readonly eightBitMime: boolean;
+  readonly startTls: boolean;
+  /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
+  readonly size: number | undefined;
+  /** SASL mechanisms, upper case. */
+  readonly auth: readonly string[];
+}
+
+/** After HELO. */
+export const NO_CAPABILITIES: Capabilities = {
+  pipelining: false,
+  eightBitMime: false,
+  startTls: false,
+  size: undefined,
+  auth: [],
+};
+
+/** @param lines the texts of the reply's lines; the first is the greeting */
+export function readCapabilities(lines: readonly string[]): Capabilities {
+  const found = new Map<string, string[]>();
+  for (const line of lines.slice(1)) {
+    // `AUTH=PLAIN` is what some old servers say beside or instead of `AUTH PLAIN`.
+    const [keyword = '', ...parameters] = line
+      .toUpperCase()
+      .replace(/^AUTH=/, 'AUTH ')
+      .split(/ +/);
+    found.set(keyword, [...(found.get(keyword) ?? []), ...parameters]);
+  }
+  const size = found.get('SIZE')?.[0];
+  return {
+    pipelining: found.has('PIPELINING'),
+    eightBitMime: found.has('8BITMIME'),
+    startTls: found.has('STARTTLS'),
+    size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
+    auth: found.get('AUTH') ?? [],
+  };
+}

@@ -1,0 +1,276 @@
+/**
+ * One connection to a mail host: owns the socket, TLS, the timeouts and the streaming of large bodies; the talking is
+ * remote/client's. Made by remote/destination, which gives it messages and hears what became of them.
+ * Whatever breaks (connect, handshake, reset, timeout, a body that cannot be read) comes out once, as `ended`, after the
+ * results of the messages it hit. One timer for each connection, looked at only when it fires.
+ */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Clock } from '../../mail/clock.ts';
+import type { Result } from '../reply.ts';
+import { SmtpClient, type SessionEnd } from './client.ts';
+import { DotStuffer } from './dot-stuff.ts';
+import type { Target } from './mx.ts';
+import { type TlsPolicy, tlsOptions } from './tls-policy.ts';
+import type { OutgoingMessage } from './transaction.ts';
+
+/** Waits in milliseconds (RFC 5321 §4.5.3.2); connect, handshake, idle and quit are our own. */
+export interface ClientTimeouts {
+  readonly connectMs: number;
+  readonly greetingMs: number;
+  readonly handshakeMs: number;
+  /** EHLO, AUTH, MAIL, RCPT, RSET. */
+  readonly commandMs: number;
+  readonly dataMs: number;
+  /** For each block of a body. */
+  readonly blockMs: number;
+  /** From the final dot to its reply. */
+  readonly dotMs: number;
+  /** How long an unused connection is kept. */
+  readonly idleMs: number;
+  readonly quitMs: number;
+}
+
+export const defaultTimeouts: ClientTimeouts = {
+  connectMs: 30_000,
+  greetingMs: 300_000,
+  handshakeMs: 60_000,
+  commandMs: 300_000,
+  dataMs: 120_000,
+  blockMs: 180_000,
+  dotMs: 600_000,
+  idleMs: 5_000,
+  quitMs: 5_000,
+};
+
+/** A message with the source of its bytes, for when they are not at hand. */
+export interface SendableMessage extends OutgoingMessage {
+  body(): AsyncIterable<Uint8Array>;
+}
+
+/** What the owner hears; as in ClientOutput. */
+export interface ConnectionEvents {
+  idle(connection: Connection): void;
+  following(connection: Connection): SendableMessage | undefined;
+  finished(connection: Connection, message: OutgoingMessage, results: readonly Result[]): void;
+  ended(connection: Connection, end: SessionEnd): void;
+}
+
+export interface ConnectionOptions {
+  readonly target: Target;
+  readonly policy: TlsPolicy;
+  readonly hostname: string;
+  readonly timeouts: ClientTimeouts;
+  readonly clock: Clock;
+}
+
+/** `mx.example.org[192.0.2.1]:25`, for logs, hooks and bounces. */
+export function nameOf({ host, address, port }: Target): string {
+  return host === address ? `[${address}]:${port}` : `${host}[${address}]:${port}`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
+}
+
+export class Connection {
+  readonly client: SmtpClient;
+  readonly target: Target;
+  readonly name: string;
+  readonly #options: ConnectionOptions;
+  readonly #events: ConnectionEvents;
+  #socket: Socket;
+  #connected = false;
+  #cause = '';
+  #closed = false;
+  #cancelTimer: (() => void) | undefined;
+  #timerAt = Infinity;
+  #deadline = Infinity;
+  #seen = -1;
+
+  /** Connects at once. */
+  constructor(options: ConnectionOptions, events: ConnectionEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.target = options.target;
+    this.name = nameOf(options.target);
+    this.client = new SmtpClient(options, {
+      write: (bytes) => void this.#socket.write(bytes),
+      startTls: () => this.#startTls(),
+      idle: () => events.idle(this),
+      following: () => events.following(this),
+      streamBody: (message) => void this.#stream(message as SendableMessage),
+      finished: (message, results) => events.finished(this, message, results),
+      ended: (end) => this.#ended(end),
+    });
+    this.#socket = connectTcp({ host: options.target.address, port: options.target.port, noDelay: true });
+    this.#socket.once('connect', () => {
+      this.#connected = true;
+      if (options.policy.mode === 'implicit') this.#startTls();
+      else this.#listen(this.#socket);
+      this.#rearm();
+    });
+    this.#watch(this.#socket);
+    this.#rearm();
+  }
+
+  /** Sends a message; only when idle. */
+  send(message: SendableMessage): void {
+    this.client.send(message);
+    this.#rearm();
+  }
+
+  /** Ends an idle connection politely; nothing happens when it is not idle. */
+  quit(): void {
+    if (this.client.phase !== 'idle') return;
+    this.client.quit();
+    this.#rearm();
+  }
+
+  /** Ends it now; what it holds is deferred with `reply` or given back untried. */
+  abort(reply: string): void {
+    this.client.fail(reply);
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', (chunk: Uint8Array) => {
+      this.client.feed(chunk);
+      this.#rearm();
+    });
+  }
+
+  #watch(socket: Socket): void {
+    socket.on('error', (error) => {
+      this.#cause = codeOf(error);
+    });
+    socket.once('close', () => {
+      if (socket === this.#socket) this.client.fail(this.#lossReply());
+    });
+  }
+
+  #lossReply(): string {
+    const why = this.#cause === '' ? 'closed by the mail host' : this.#cause;
+    if (!this.#connected) return `451 4.4.1 no connection to ${this.name} (${why})`;
+    return this.client.phase === 'handshake' || this.#handshaking
+      ? `451 4.7.5 TLS handshake with ${this.name} failed (${why})`
+      : `451 4.4.2 connection to ${this.name} lost ${this.#where()} (${why})`;
+  }
+
+  #where(): string {
+    const { phase, stage } = this.client;
+    if (phase !== 'busy') return `at ${phase}`;
+    return stage === 'dot' ? 'after the end of the message' : `at ${stage}`;
+  }
+
+  #handshaking = false;
+
+  #startTls(): void {
+    const { policy, target } = this.#options;
+    const plain = this.#socket;
+    plain.removeAllListeners('data');
+    plain.removeAllListeners('close');
+    this.#handshaking = true;
+    const secure = connectTls({ ...tlsOptions(policy, target), socket: plain });
+    this.#socket = secure;
+    this.#watch(secure);
+    secure.once('secureConnect', () => {
+      this.#handshaking = false;
+      if (policy.mode !== 'implicit') this.client.secured();
+      this.#rearm();
+    });
+    this.#listen(secure);
+  }
+
+  async #stream(message: SendableMessage): Promise<void> {
+    const stuffer = new DotStuffer();
+    try {
+      for await (const chunk of message.body()) {
+        // The chunk is only lent until the next is asked for, so it has to be out by then; that is the backpressure too.
+        if (!(await this.#flush(stuffer.push(chunk)))) return;
+        this.#deadline = this.#options.clock.monotonic() + this.#options.timeouts.blockMs;
+      }
+    } catch (error) {
+      this.client.fail(`451 4.3.0 the message could not be read: ${codeOf(error)}`);
+      return;
+    }
+    if (this.#closed || this.client.stage !== 'body') return;
+    this.client.bodyEnds();
+    this.#socket.write(stuffer.end());
+    this.#rearm();
+  }
+
+  /** @returns false when the connection or the transaction ended meanwhile */
+  #flush(bytes: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#closed) return resolve(false);
+      this.#socket.write(bytes, (error) => resolve(!error && !this.#closed && this.client.stage === 'body'));
+    });
+  }
+
+  /** Sets the deadline anew after progress; bytes that complete no reply are none. */
+  #rearm(): void {
+    if (this.#closed) return;
+    const { progress } = this.client;
+    if (progress === this.#seen && this.#connected && this.client.phase !== 'idle') return;
+    this.#seen = progress;
+    const now = this.#options.clock.monotonic();
+    this.#deadline = now + this.#waitMs();
+    if (this.#deadline < this.#timerAt) this.#arm(now);
+  }
+
+  #arm(now: number): void {
+    this.#cancelTimer?.();
+    this.#timerAt = this.#deadline;
+    this.#cancelTimer = this.#options.clock.after(Math.max(1, this.#deadline - now), () => this.#timer());
+  }
+
+  #timer(): void {
+    this.#timerAt = Infinity;
+    this.#cancelTimer = undefined;
+    const now = this.#options.clock.monotonic();
+    if (now < this.#deadline) return this.#arm(now);
+    if (this.client.phase === 'idle') return this.quit();
+    const reply = !this.#connected
+      ? `451 4.4.1 no connection to ${this.name} (timed out)`
+      : `451 4.4.2 ${this.name} timed out ${this.#where()}`;
+    this.client.fail(reply);
+  }
+
+  #waitMs(): number {
+    const { timeouts } = this.#options;
+    if (!this.#connected) return timeouts.connectMs;
+    if (this.#handshaking) return timeouts.handshakeMs;
+    switch (this.client.phase) {
+      case 'greeting':
+        return timeouts.greetingMs;
+      case 'idle':
+        return timeouts.idleMs;
+      case 'quit':
+        return timeouts.quitMs;
+      case 'busy':
+        break;
+      default:
+        return timeouts.commandMs;
+    }
+    switch (this.client.stage) {
+      case 'data':
+        return timeouts.dataMs;
+      case 'body':
+        return timeouts.blockMs;
+      case 'dot':
+      case 'empty':
+        return timeouts.dotMs;
+      default:
+        return timeouts.commandMs;
+    }
+  }
+
+  #ended(end: SessionEnd): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cancelTimer?.();
+    this.#socket.destroy();
+    const tlsBroken = end.tlsBroken || this.#handshaking;
+    this.#events.ended(this, { ...end, tlsBroken });
+  }
+}

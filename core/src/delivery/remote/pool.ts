@@ -1,0 +1,116 @@
+/**
+ * All connections to other servers: a destination for each next hop, and the limit over them. Asked by delivery/loop.
+ * When the limit is reached, an unused connection of another destination is closed for the one that waits; when there is
+ * none, destinations get the next free ones in the order they asked.
+ */
+import type { Clock } from '../../mail/clock.ts';
+import type { RemoteHop } from '../route.ts';
+import { type ClientTimeouts, type Connection, defaultTimeouts } from './connection.ts';
+import { Destination, type DestinationHost, type DestinationOptions } from './destination.ts';
+import type { Job } from './job.ts';
+import type { MxPorts } from './mx.ts';
+
+export interface PoolOptions {
+  /** Our name in EHLO. */
+  readonly hostname: string;
+  /** Connections in all, at least 1. */
+  readonly concurrency: number;
+  readonly perDestination: number;
+  readonly messagesPerConnection?: number;
+  readonly downMs?: number;
+  readonly avoidMs?: number;
+  readonly timeouts?: Partial<ClientTimeouts>;
+}
+
+export interface Pool {
+  /** Sends a message when its turn comes; the job hears what became of it. */
+  submit(hop: RemoteHop, job: Job): void;
+  /** Messages that wait for a connection to this hop. */
+  waiting(hop: RemoteHop): number;
+  sizes(): { readonly destinations: number; readonly connections: number; readonly idle: number };
+  /** Takes nothing more: jobs not begun are given back untried, running ones finish. */
+  drain(): void;
+  /** Ends everything now. */
+  abort(): void;
+}
+
+export function createPool(options: PoolOptions, ports: Omit<MxPorts, 'hostname'> & { readonly clock: Clock }): Pool {
+  const destinations = new Map<string, Destination>();
+  /** In order of asking. */
+  const waiting = new Set<Destination>();
+  /** Longest unused first. */
+  const idle = new Set<Connection>();
+  let open = 0;
+  let draining = false;
+
+  const settings: DestinationOptions = {
+    hostname: options.hostname,
+    timeouts: { ...defaultTimeouts, ...options.timeouts },
+    connections: options.perDestination,
+    messagesPerConnection: options.messagesPerConnection ?? 500,
+    downMs: options.downMs ?? 60_000,
+    avoidMs: options.avoidMs ?? 600_000,
+  };
+
+  const host: DestinationHost = {
+    clock: ports.clock,
+    mx: { dns: ports.dns, isSelf: ports.isSelf, random: ports.random, hostname: options.hostname },
+    options: settings,
+    acquire(destination) {
+      if (draining) return false;
+      if (open < options.concurrency) {
+        open++;
+        return true;
+      }
+      waiting.add(destination);
+      const oldest = idle.values().next();
+      if (oldest.done !== true) {
+        idle.delete(oldest.value);
+        // Its end calls `release`, which wakes the one that waits.
+        oldest.value.quit();
+      }
+      return false;
+    },
+    release() {
+      open--;
+      // One that no longer needs a connection leaves the place to the next.
+      for (const next of waiting) {
+        if (open >= options.concurrency) return;
+        waiting.delete(next);
+        next.pump();
+      }
+    },
+    setIdle(connection, isIdle) {
+      if (!isIdle) idle.delete(connection);
+      else if (waiting.size > 0) connection.quit();
+      else idle.add(connection);
+    },
+    othersWait: () => waiting.size > 0,
+    empty(destination) {
+      waiting.delete(destination);
+      if (destinations.get(destination.hop.key) === destination) destinations.delete(destination.hop.key);
+    },
+  };
+
+  return {
+    submit(hop, job) {
+      let destination = destinations.get(hop.key);
+      if (destination === undefined) {
+        destination = new Destination(hop, host);
+        if (draining) destination.drain();
+        else destinations.set(hop.key, destination);
+      }
+      destination.submit(job);
+    },
+    waiting: (hop) => destinations.get(hop.key)?.waiting ?? 0,
+    sizes: () => ({ destinations: destinations.size, connections: open, idle: idle.size }),
+    drain() {
+      draining = true;
+      for (const destination of destinations.values()) destination.drain();
+    },
+    abort() {
+      draining = true;
+      for (const destination of destinations.values()) destination.abort('451 4.3.2 this server is going down');
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * Whether a connection to a next hop is encrypted, and whom it must prove to be. Asked by remote/connection.
+ * - `never`: STARTTLS is not used.
+ * - `opportunistic` (RFC 7435): STARTTLS where offered, any certificate; in plain when it is not offered or breaks.
+ * - `required`: no TLS, no mail. The names of MX hosts come from plain DNS, so a certificate would prove nothing there:
+ *   any is taken. A server named in the configuration has to prove that name.
+ * - `implicit` (`smtps://`): TLS from the first byte, and the name has to be proven.
+ * A secret is only sent to a peer that has proven its name, or to loopback. Certificates are checked against the
+ * authorities Node knows, and those of NODE_EXTRA_CA_CERTS.
+ */
+import type { ConnectionOptions } from 'node:tls';
+import { isLoopback } from '../../wire/address-literal.ts';
+import type { Credentials, RemoteHop } from '../route.ts';
+import type { Target } from './mx.ts';
+
+export interface TlsPolicy {
+  readonly mode: 'never' | 'opportunistic' | 'required' | 'implicit';
+  /** The certificate must be good for the host's name. */
+  readonly verify: boolean;
+  readonly credentials: Credentials | undefined;
+  /** The secret may be sent without TLS: to this machine itself. */
+  readonly plainSecret: boolean;
+}
+
+/** The policy for one address of a hop. */
+export function tlsPolicyFor(hop: RemoteHop, target: Target): TlsPolicy {
+  if (hop.to !== 'host') return { mode: hop.tls, verify: false, credentials: undefined, plainSecret: false };
+  const { credentials } = hop;
+  const plainSecret = isLoopback(target.address);
+  // Opportunistic TLS could be stripped on the way, and the secret with it.
+  const mode = credentials !== undefined && hop.tls === 'opportunistic' && !plainSecret ? 'required' : hop.tls;
+  const verify = mode === 'implicit' || mode === 'required';
+  return { mode, verify, credentials, plainSecret };
+}
+
+/** Options for `tls.connect` over a connected socket. */
+export function tlsOptions(policy: TlsPolicy, target: Target): ConnectionOptions {
+  const named = !/^[\d.]+$|:/.test(target.host);
+  return {
+    host: target.host,
+    ...(named ? { servername: target.host } : {}),
+    rejectUnauthorized: policy.verify,
+    minVersion: policy.verify ? 'TLSv1.2' : 'TLSv1',
+  };
+}

@@ -1,0 +1,168 @@
+/**
+ * One message's dialogue from MAIL to the reply to the final dot (RFC 5321 §3.3), with or without PIPELINING (RFC 2920).
+ * Made and fed by remote/client, which does the writing. Pure: takes replies, says what to do next, and ends with a
+ * result for each recipient. A recipient that was refused is never part of what the message's end decides.
+ */
+import { type Result, resultOf, statusOf } from '../reply.ts';
+import type { Capabilities } from './capabilities.ts';
+import { type RawReply, textOf } from './reply-reader.ts';
+
+/** A message to send, for recipients of one next hop. */
+export interface OutgoingMessage {
+  readonly reversePath: string;
+  readonly recipients: readonly string[];
+  /** Declared by SIZE (RFC 1870). */
+  readonly sizeBytes: number;
+  /** True when BODY=8BITMIME is to be passed on (RFC 6152). */
+  readonly eightBit: boolean;
+  /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
+  readonly content: Uint8Array | undefined;
+}
+
+/** `send`: write `command`. `body`: send the message. `empty`: nobody is left, send a lone dot. `done`: `results` are whole. */
+export type Step = 'wait' | 'send' | 'body' | 'empty' | 'done';
+type Stage = 'rset' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot' | 'empty' | 'done';
+
+export class Transaction {
+  readonly message: OutgoingMessage;
+  /** What to write when a step said `send`. */
+  command = '';
+  /** True after `done` when the peer still holds a transaction open: RSET before the next MAIL. */
+  needsReset = false;
+  #stage: Stage;
+  readonly #pipelined: boolean;
+  readonly #mail: string;
+  readonly #results: (Result | undefined)[];
+  #rcpt = 0;
+  #accepted = 0;
+  /** Of the peer's replies to this message; none means it was not tried. */
+  #replies = 0;
+  #mailRefusal: Result | undefined;
+
+  constructor(message: OutgoingMessage, capabilities: Capabilities, resetFirst: boolean) {
+    this.message = message;
+    this.#pipelined = capabilities.pipelining;
+    this.#stage = resetFirst ? 'rset' : 'mail';
+    this.#results = Array.from<Result | undefined>({ length: message.recipients.length }).fill(undefined);
+    const size = capabilities.size === undefined ? '' : ` SIZE=${message.sizeBytes}`;
+    const body = message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '';
+    this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}\r\n`;
+  }
+
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  /** False until the peer answered anything of this message: then it may be sent elsewhere at once. */
+  get wasTried(): boolean {
+    return this.#replies > 0;
+  }
+
+  /** What to write first: everything up to DATA where the peer pipelines. */
+  opening(): string {
+    const reset = this.#stage === 'rset' ? 'RSET\r\n' : '';
+    if (!this.#pipelined) return reset === '' ? this.#mail : reset;
+    let text = reset + this.#mail;
+    for (const recipient of this.message.recipients) text += `RCPT TO:<${recipient}>\r\n`;
+    return `${text}DATA\r\n`;
+  }
+
+  /** The final dot was written. */
+  bodySent(): void {
+    this.#stage = 'dot';
+  }
+
+  /** Takes the next reply to this transaction. */
+  take(raw: RawReply): Step {
+    if (this.#stage !== 'rset') this.#replies++;
+    switch (this.#stage) {
+      case 'rset':
+        this.#stage = 'mail';
+        return this.#pipelined ? 'wait' : this.#send(this.#mail);
+      case 'mail':
+        return this.#takeMail(raw);
+      case 'rcpt':
+        return this.#takeRcpt(raw);
+      case 'data':
+        return this.#takeData(raw);
+      case 'body':
+      case 'dot':
+        return this.#takeEnd(raw);
+      case 'empty':
+        return this.#finish(undefined);
+      default:
+        return 'done';
+    }
+  }
+
+  /** The results; recipients without one get `otherwise`. */
+  results(otherwise: Result): Result[] {
+    return this.#results.map((result) => result ?? otherwise);
+  }
+
+  #send(command: string): Step {
+    this.command = command;
+    return 'send';
+  }
+
+  #takeMail(raw: RawReply): Step {
+    this.#stage = 'rcpt';
+    if (raw.code < 200 || raw.code > 299) {
+      this.#mailRefusal = resultOf(raw.code, textOf(raw));
+      if (!this.#pipelined) return this.#finish(this.#mailRefusal);
+    }
+    return this.#pipelined ? 'wait' : this.#send(`RCPT TO:<${this.message.recipients[0]}>\r\n`);
+  }
+
+  #takeRcpt(raw: RawReply): Step {
+    if (raw.code >= 200 && raw.code <= 299 && this.#mailRefusal === undefined) {
+      this.#accepted++;
+    } else {
+      this.#results[this.#rcpt] = this.#mailRefusal ?? this.#refusedRecipient(raw);
+    }
+    this.#rcpt++;
+    if (this.#rcpt < this.message.recipients.length) {
+      return this.#pipelined ? 'wait' : this.#send(`RCPT TO:<${this.message.recipients[this.#rcpt]}>\r\n`);
+    }
+    this.#stage = 'data';
+    if (this.#pipelined) return 'wait';
+    if (this.#accepted > 0) return this.#send('DATA\r\n');
+    this.needsReset = true;
+    return this.#finish(undefined);
+  }
+
+  /** RFC 5321 §4.5.3.1.10: 552 for too many recipients is an old spelling of 452; a full mailbox (5.2.x) is not meant. */
+  #refusedRecipient(raw: RawReply): Result {
+    const reply = textOf(raw);
+    const tooMany = raw.code === 552 && this.#accepted > 0 && !statusOf(reply).startsWith('5.2.');
+    return tooMany ? { outcome: 'deferred', reply } : resultOf(raw.code, reply);
+  }
+
+  #takeData(raw: RawReply): Step {
+    if (raw.code === 354) {
+      // RFC 2920 §3.1: a peer may say 354 though it took no recipient; then a lone dot gets it out of DATA.
+      this.#stage = this.#accepted > 0 ? 'body' : 'empty';
+      return this.#accepted > 0 ? 'body' : 'empty';
+    }
+    this.needsReset = this.#mailRefusal === undefined;
+    // A 2yz here would be nonsense: nothing was sent yet.
+    return this.#finish(resultOf(raw.code < 400 ? 451 : raw.code, textOf(raw)));
+  }
+
+  #takeEnd(raw: RawReply): Step {
+    const early = this.#stage === 'body';
+    const reply = textOf(raw);
+    // Before the end was sent nothing can have been accepted.
+    return this.#finish(
+      early && raw.code < 400 ? { outcome: 'deferred', reply } : resultOf(raw.code < 200 ? 451 : raw.code, reply),
+    );
+  }
+
+  #finish(rest: Result | undefined): Step {
+    if (rest !== undefined) {
+      for (let index = 0; index < this.#results.length; index++) this.#results[index] ??= rest;
+    }
+    this.#stage = 'done';
+    return 'done';
+  }
+}

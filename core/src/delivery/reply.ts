@@ -1,0 +1,24 @@
+/**
+ * Replies as one line of text, `550 5.1.1 no such user`: read for outcomes, states and bounces. Pure.
+ * A reply of a peer comes as it was sent; our own reasons are written in the same form.
+ */
+
+/** What one try came to for one recipient, before the schedule is asked. */
+export interface Result {
+  readonly outcome: 'delivered' | 'deferred' | 'failed';
+  readonly reply: string;
+}
+
+/** @returns the enhanced status code (RFC 3463) of a reply; where there is none, the one its class allows. */
+export function statusOf(reply: string): string {
+  const match = /^([245])\d\d(?:[ -]([245]\.\d{1,3}\.\d{1,3})(?= |$))?/.exec(reply);
+  if (match === null) return '4.0.0';
+  const [, kind, enhanced] = match;
+  return enhanced !== undefined && enhanced.startsWith(kind!) ? enhanced : `${kind}.0.0`;
+}
+
+/** The outcome a reply code stands for (RFC 5321 §4.2.1). Codes that make no sense where they came defer. */
+export function resultOf(code: number, reply: string): Result {
+  if (code >= 200 && code < 300) return { outcome: 'delivered', reply };
+  return { outcome: code >= 500 && code < 600 ? 'failed' : 'deferred', reply };
+}

@@ -1,0 +1,148 @@
+/**
+ * Decides the next hop of a recipient. Called by delivery/loop for each recipient of a message; pure: no DNS, no socket.
+ * Order: a mailbox here; our domains that another server keeps (`domains.*.deliver`); `relay.routes`, first match wins;
+ * an address literal; the smart host `relay.via`; else the MX hosts of the domain.
+ * Recipients with the same `key` go to the same place and share connections. An address that cannot be spoken in SMTP
+ * gets a `refused` hop with the reply it deserves. Only compiling bad rules throws, once, at start or reload.
+ */
+import type { Envelope, Recipient } from '../mail/envelope.ts';
+import { addressLiteral } from '../wire/address-literal.ts';
+
+export type TlsMode = 'opportunistic' | 'never' | 'required';
+
+/** The parts of the configuration that say where mail goes. */
+export interface RouteRules {
+  readonly domains: Readonly<Record<string, { readonly deliver: string }>>;
+  readonly relay: {
+    readonly via: string | null;
+    readonly routes: readonly { readonly to: string; readonly via: string }[];
+    /** Port of MX hosts. */
+    readonly port: number;
+    readonly tls: TlsMode;
+  };
+}
+
+export interface Credentials {
+  readonly user: string;
+  readonly secret: string;
+}
+
+/** A server named in the configuration. */
+export interface HostHop {
+  readonly to: 'host';
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsMode | 'implicit';
+  readonly credentials?: Credentials;
+}
+
+/** The MX hosts of a domain, or an address literal (then `domain` is the bare address). */
+export interface DomainHop {
+  readonly to: 'mx' | 'literal';
+  readonly key: string;
+  readonly domain: string;
+  readonly port: number;
+  readonly tls: TlsMode;
+}
+
+export type RemoteHop = HostHop | DomainHop;
+
+export type NextHop =
+  | { readonly to: 'mailbox'; readonly key: string; readonly mailbox: string }
+  | { readonly to: 'discard'; readonly key: string }
+  | { readonly to: 'refused'; readonly key: string; readonly reply: string }
+  | RemoteHop;
+
+export type Router = (recipient: Recipient, envelope: Pick<Envelope, 'quarantine'>) => NextHop;
+
+/** What could end or open an SMTP command, and what would need SMTPUTF8 (RFC 6531), which is not spoken. */
+const UNSPEAKABLE = /[^\x20-\x7e]|[<>]/;
+
+/** True when `address` can stand between `<` and `>` in a command; the empty reverse-path can. */
+export function isSpeakable(address: string): boolean {
+  return address.length <= 512 && !UNSPEAKABLE.test(address);
+}
+
+/**
+ * Reads `smtp://host:port`, `smtps://user:secret@host:port` or `discard:`. User and secret are percent-decoded.
+ * Ports default to 25 and 465.
+ * @throws TypeError when it is none of them
+ */
+export function parseVia(via: string, tls: TlsMode): HostHop | { readonly to: 'discard'; readonly key: string } {
+  if (via === 'discard:') return { to: 'discard', key: 'discard' };
+  const url = new URL(via);
+  const implicit = url.protocol === 'smtps:';
+  if ((!implicit && url.protocol !== 'smtp:') || url.hostname === '') throw new TypeError(`not a next hop: ${url.protocol}`);
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  const port = url.port === '' ? (implicit ? 465 : 25) : Number(url.port);
+  const user = decodeURIComponent(url.username);
+  // The secret is no part of the key, which is shown in logs; the user is, since connections are logged in.
+  const key = `${url.protocol}//${user === '' ? '' : `${encodeURIComponent(user)}@`}${host}:${port}`;
+  const hop = { to: 'host', key, host, port, tls: implicit ? 'implicit' : tls } as const;
+  return user === '' ? hop : { ...hop, credentials: { user, secret: decodeURIComponent(url.password) } };
+}
+
+/** The domain of an address in lower case, or undefined when there is none. */
+function domainOf(address: string): string | undefined {
+  const at = address.lastIndexOf('@');
+  return at < 1 || at === address.length - 1 ? undefined : address.slice(at + 1).toLowerCase();
+}
+
+function makeMatcher(to: string): (domain: string) => boolean {
+  const pattern = to.toLowerCase();
+  if (pattern === '*') return () => true;
+  if (!pattern.startsWith('*.')) return (domain) => domain === pattern;
+  const suffix = pattern.slice(1);
+  return (domain) => domain.length > suffix.length && domain.endsWith(suffix);
+}
+
+/**
+ * Compiles the rules into one function, asked for each recipient.
+ * @throws TypeError for a `via` that is no next hop; the configuration's schema has refused those before.
+ */
+export function makeRouter(rules: RouteRules): Router {
+  const { relay } = rules;
+  const ours = new Map<string, HostHop>();
+  for (const [domain, { deliver }] of Object.entries(rules.domains)) {
+    if (deliver === 'maildir') continue;
+    const hop = parseVia(deliver, relay.tls);
+    if (hop.to === 'host') ours.set(domain.toLowerCase(), hop);
+  }
+  const routes = relay.routes.map(({ to, via }) => ({ matches: makeMatcher(to), hop: parseVia(via, relay.tls) }));
+  const smartHost = relay.via === null ? undefined : parseVia(relay.via, relay.tls);
+  const mailDomains = new Set(Object.keys(rules.domains).map((domain) => domain.toLowerCase()));
+
+  function refuse(reply: string): NextHop {
+    return { to: 'refused', key: `refused ${reply}`, reply };
+  }
+
+  function route(domain: string): NextHop {
+    const own = ours.get(domain);
+    if (own !== undefined) return own;
+    // The mailbox was there at RCPT and its domain's users have changed since, or an alias leads to nobody.
+    if (mailDomains.has(domain)) return refuse('550 5.1.1 no such user here');
+    for (const { matches, hop } of routes) if (matches(domain)) return hop;
+    const literal = addressLiteral(domain, 0);
+    const { port, tls } = relay;
+    if (literal !== undefined && literal.length === domain.length) {
+      const address = literal.replace(/^\[(?:IPv6:)?(.*)\]$/, '$1');
+      return { to: 'literal', key: `${literal}:${port}`, domain: address, port, tls };
+    }
+    if (domain.startsWith('[')) return refuse('550 5.1.2 not an address literal');
+    return smartHost ?? { to: 'mx', key: `mx:${domain}:${port}`, domain, port, tls };
+  }
+
+  return (recipient, envelope) => {
+    if (recipient.mailbox !== undefined) {
+      return { to: 'mailbox', key: `maildir:${recipient.mailbox}`, mailbox: recipient.mailbox };
+    }
+    if (!isSpeakable(recipient.address)) return refuse('553 5.6.7 address needs SMTPUTF8 or is malformed');
+    const domain = domainOf(recipient.address);
+    if (domain === undefined) return refuse('553 5.1.3 address without a domain');
+    const hop = route(domain);
+    const leaves = hop.to !== 'refused' && hop.to !== 'discard';
+    if (leaves && envelope.quarantine !== undefined) return refuse('550 5.7.1 message was quarantined and is not relayed');
+    return hop;
+  };
+}
