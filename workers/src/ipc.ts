@@ -4,7 +4,6 @@
  */
 import type { Config } from '@posthorn/config';
 import type { User } from '@posthorn/core/directory/directory';
-import type { LogFields } from '@posthorn/core/observe/log';
 
 /** All that a server process works from; made by the supervisor from the YAML file, the users file and the certificate. */
 export interface Settings {
@@ -45,22 +44,34 @@ export type ToMaster =
   | { readonly to: 'master.failed'; readonly problem: string }
   | { readonly to: 'master.reloaded'; readonly token: number; readonly problem?: string }
   /** One part of an answer; `done` ends it. */
-  | { readonly to: 'master.answer'; readonly token: number; readonly part?: unknown; readonly done: boolean; readonly problem?: string };
+  | {
+      readonly to: 'master.answer';
+      readonly token: number;
+      readonly part?: unknown;
+      readonly done: boolean;
+      readonly problem?: string;
+    };
 
 /** What a session thread is started with, beside its ports. */
 export interface SessionThreadData {
   readonly settings: Settings;
   readonly slot: number;
   readonly processes: number;
+  /** Which of the threads it is; a thread that replaces another has its place … */
+  readonly place: number;
+  /** … and a number of its own, never used again in the life of the process. */
   readonly threadIndex: number;
   readonly sessionThreads: number;
   readonly admission: SharedArrayBuffer;
-  readonly logFields: LogFields;
+  /** To be counted up while the loop turns, so that a stuck thread can be told. */
+  readonly heart: Int32Array;
+  /** Ports of the plugin threads, see hook-pool.ts. */
+  readonly equipment: unknown;
 }
 
 /** Main thread -> session thread. */
 export type ToSessionThread =
-  | { readonly to: 'thread.reload'; readonly settings: Settings }
+  | { readonly to: 'thread.reload'; readonly settings: Settings; readonly equipment?: unknown }
   | { readonly to: 'thread.drain' }
   /** Close what is left, now. */
   | { readonly to: 'thread.stop' }

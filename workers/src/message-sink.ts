@@ -75,7 +75,9 @@ function requestOf(token: number, submission: Submission, place: BytesPlace): Ac
     token,
     id: submission.envelope.id,
     envelope: JSON.stringify(submission.envelope),
-    prepend: Buffer.from(submission.prepend.buffer, submission.prepend.byteOffset, submission.prepend.byteLength).toString('latin1'),
+    prepend: Buffer.from(submission.prepend.buffer, submission.prepend.byteOffset, submission.prepend.byteLength).toString(
+      'latin1',
+    ),
     slab: memory.slab,
     ranges,
     file: place.in === 'file' ? { path: place.path, from: kept, to: place.sizeBytes } : undefined,

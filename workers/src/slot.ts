@@ -50,7 +50,9 @@ export class Slot {
     });
     this.#child = child;
     child.on('message', (message) => this.#options.onMessage(message as ToMaster));
-    child.on('error', (error) => this.#options.log.error('server-process-error', { slot: this.#options.slot, cause: error.message }));
+    child.on('error', (error) =>
+      this.#options.log.error('server-process-error', { slot: this.#options.slot, cause: error.message }),
+    );
     child.once('exit', (code, signal) => this.#gone(code, signal, performance.now() - startedAtMs));
     this.send(this.#options.start());
   }

@@ -14,7 +14,8 @@ export interface Sizes {
 const CORES_FOR_EACH_PROCESS = 8;
 
 export function sizesOf(throughput: Config['throughput'], cores = availableParallelism()): Sizes {
-  const processes = throughput.processes === 'auto' ? Math.max(1, Math.round(cores / CORES_FOR_EACH_PROCESS)) : throughput.processes;
+  const processes =
+    throughput.processes === 'auto' ? Math.max(1, Math.round(cores / CORES_FOR_EACH_PROCESS)) : throughput.processes;
   const share = Math.max(1, Math.floor(cores / processes));
   return {
     processes,
@@ -22,4 +23,9 @@ export function sizesOf(throughput: Config['throughput'], cores = availableParal
     pluginThreads: throughput.pluginThreads === 'auto' ? Math.max(1, Math.ceil(share / 2)) : throughput.pluginThreads,
     fileThreads: 4 + 2 * share,
   };
+}
+
+/** The share of a limit that one of `parts` may use; together they may pass it by rounding, never by more. */
+export function shareOf(limit: number, parts: number): number {
+  return Math.max(1, Math.ceil(limit / parts));
 }

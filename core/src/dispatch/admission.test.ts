@@ -1,53 +1,67 @@
 import { describe, expect, test } from 'vitest';
-import { createAdmission, createAdmissionMemory } from './admission.ts';
+import { createAdmission, createAdmissionControl, type AdmissionLimits } from './admission.ts';
+
+function gateWith(limits: AdmissionLimits, threads = 1) {
+  const control = createAdmissionControl(threads);
+  const gates = Array.from({ length: threads }, (_, place) => createAdmission(control.memory, limits, place));
+  return { control, gates, gate: gates[0]! };
+}
 
 describe('admission', () => {
   test('limits connections in all and counts leaving ones out', () => {
-    const gate = createAdmission(createAdmissionMemory(), { maxConnections: 2, maxConnectionsPerClient: 10 });
+    const { gate, control } = gateWith({ maxConnections: 2, maxConnectionsPerClient: 10 });
     expect(gate.enter('192.0.2.1')).toBeUndefined();
     expect(gate.enter('192.0.2.2')).toBeUndefined();
     expect(gate.enter('192.0.2.3')).toBe('too-many');
-    expect(gate.connections).toBe(2);
+    expect(control.connections()).toBe(2);
     gate.leave('192.0.2.1');
     expect(gate.enter('192.0.2.3')).toBeUndefined();
   });
 
   test('limits one client and not its neighbour, over all threads of the memory', () => {
-    const memory = createAdmissionMemory();
-    const limits = { maxConnections: 100, maxConnectionsPerClient: 3 };
-    const threads = [createAdmission(memory, limits), createAdmission(memory, limits)];
-    const answers = [0, 1, 0, 1].map((thread) => threads[thread]!.enter('192.0.2.1'));
+    const { gates } = gateWith({ maxConnections: 100, maxConnectionsPerClient: 3 }, 2);
+    const answers = [0, 1, 0, 1].map((thread) => gates[thread]!.enter('192.0.2.1'));
     expect(answers).toEqual([undefined, undefined, undefined, 'too-many-from-client']);
-    expect(threads[0]!.enter('192.0.2.9')).toBeUndefined();
+    expect(gates[0]!.enter('192.0.2.9')).toBeUndefined();
   });
 
   test('takes an IPv6 /64 for one client', () => {
-    const gate = createAdmission(createAdmissionMemory(), { maxConnections: 100, maxConnectionsPerClient: 1 });
+    const { gate } = gateWith({ maxConnections: 100, maxConnectionsPerClient: 1 });
     expect(gate.enter('2001:db8:0:1:aaaa::1')).toBeUndefined();
     expect(gate.enter('2001:db8:0:1:bbbb::2')).toBe('too-many-from-client');
     expect(gate.enter('2001:db8:0:2:aaaa::1')).toBeUndefined();
   });
 
   test('says why nobody comes in', () => {
-    const gate = createAdmission(createAdmissionMemory(), { maxConnections: 5, maxConnectionsPerClient: 5 });
-    gate.setDiskShort(true);
+    const { gate, control } = gateWith({ maxConnections: 5, maxConnectionsPerClient: 5 });
+    control.setDiskShort(true);
     expect(gate.enter('192.0.2.1')).toBe('disk');
-    gate.setMemoryShort(true);
+    control.setMemoryShort(true);
     expect(gate.enter('192.0.2.1')).toBe('memory');
-    gate.setDiskShort(false);
-    gate.setMemoryShort(false);
+    control.setDiskShort(false);
+    control.setMemoryShort(false);
     expect(gate.enter('192.0.2.1')).toBeUndefined();
-    gate.setDraining();
+    control.setDraining();
     expect(gate.enter('192.0.2.1')).toBe('draining');
-    expect(gate.connections).toBe(1);
+    expect(control.connections()).toBe(1);
   });
 
   test('a refused connection leaves no count behind', () => {
-    const gate = createAdmission(createAdmissionMemory(), { maxConnections: 100, maxConnectionsPerClient: 1 });
+    const { gate, control } = gateWith({ maxConnections: 100, maxConnectionsPerClient: 1 });
     gate.enter('192.0.2.1');
     for (let i = 0; i < 50; i++) gate.enter('192.0.2.1');
     gate.leave('192.0.2.1');
     expect(gate.enter('192.0.2.1')).toBeUndefined();
-    expect(gate.connections).toBe(1);
+    expect(control.connections()).toBe(1);
+  });
+
+  test('forgets the connections of a thread that died, and only those', () => {
+    const { gates, control } = gateWith({ maxConnections: 100, maxConnectionsPerClient: 2 }, 2);
+    gates[0]!.enter('192.0.2.1');
+    gates[1]!.enter('192.0.2.1');
+    expect(gates[1]!.enter('192.0.2.1')).toBe('too-many-from-client');
+    control.forgetThread(0);
+    expect(control.connections()).toBe(1);
+    expect(gates[1]!.enter('192.0.2.1')).toBeUndefined();
   });
 });

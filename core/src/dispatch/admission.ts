@@ -1,6 +1,7 @@
 /**
- * Who may come in. Every session thread of a process listens for itself, so the counts live in shared memory: one
- * array for all threads. Asked once for each accepted connection; each refusal has a reason of its own.
+ * Who may come in. Every session thread of a process listens for itself, so the counts live in shared memory: a section
+ * for each thread, which that thread alone writes and all read. A thread that dies without a word is forgotten by
+ * clearing its section. Asked once for each accepted connection; each refusal has a reason of its own.
  *
  * Connections per client address are counted in a count-min sketch of fixed size: memory does not grow with the number
  * of clients, a count is never too low, and two clients must fall together in both rows to be taken for one.
@@ -16,37 +17,58 @@ export interface AdmissionLimits {
 }
 
 const ROWS = 2;
-const COLUMNS = 1 << 14;
-const TOTAL = 0;
-const STATE = 1;
-const FIRST_CELL = 2;
-const CELLS = FIRST_CELL + ROWS * COLUMNS;
+const COLUMNS = 1 << 13;
+/** First cell of the memory: flags for all. Then the sections: connections of the thread, then its sketch. */
+const FLAGS = 0;
+const SECTION = 1 + ROWS * COLUMNS;
 
 const DRAINING = 1;
 const MEMORY_SHORT = 2;
 const DISK_SHORT = 4;
 
-/** One for each thread over the same shared memory. */
+/** The door of one thread. */
 export interface Admission {
   /** @returns a refusal, or undefined when the connection was counted in; then `leave` must follow exactly once. */
   enter(clientAddress: string): Refusal | undefined;
   leave(clientAddress: string): void;
-  readonly connections: number;
-  readonly draining: boolean;
-  /** Kept up to date by the main thread of the process. */
+}
+
+/** The main thread's side: what no session thread knows by itself. */
+export interface AdmissionControl {
+  /** For `createAdmission` in each thread. */
+  readonly memory: SharedArrayBuffer;
+  /** Of all threads. */
+  connections(): number;
   setDraining(): void;
   setMemoryShort(short: boolean): void;
   setDiskShort(short: boolean): void;
-  /**
-   * Forgets connections of a thread that died without a word.
-   * @param clientAddresses those it had, as far as they are known.
-   */
-  forget(clientAddresses: Iterable<string>): void;
+  /** The thread in this place is gone, and its connections with it. */
+  forgetThread(place: number): void;
 }
 
-/** Shared memory for `createAdmission`, to be handed to each thread. */
-export function createAdmissionMemory(): SharedArrayBuffer {
-  return new SharedArrayBuffer(CELLS * Int32Array.BYTES_PER_ELEMENT);
+/** @param threads how many places there are for session threads */
+export function createAdmissionControl(threads: number): AdmissionControl {
+  const memory = new SharedArrayBuffer((1 + threads * SECTION) * Int32Array.BYTES_PER_ELEMENT);
+  const cells = new Int32Array(memory);
+  function setFlag(flag: number, on: boolean): void {
+    if (on) Atomics.or(cells, FLAGS, flag);
+    else Atomics.and(cells, FLAGS, ~flag);
+  }
+  return {
+    memory,
+    connections: () => sum(cells, 0),
+    setDraining: () => setFlag(DRAINING, true),
+    setMemoryShort: (short) => setFlag(MEMORY_SHORT, short),
+    setDiskShort: (short) => setFlag(DISK_SHORT, short),
+    forgetThread: (place) => void cells.fill(0, 1 + place * SECTION, 1 + (place + 1) * SECTION),
+  };
+}
+
+/** The same cell of every section, summed. */
+function sum(cells: Int32Array, offset: number): number {
+  let total = 0;
+  for (let at = 1 + offset; at < cells.length; at += SECTION) total += Atomics.load(cells, at);
+  return total;
 }
 
 /** FNV-1a over the address; IPv6 clients count by /64, the smallest block a network hands out. */
@@ -70,52 +92,43 @@ function endOfPrefix64(address: string): number {
 }
 
 /**
- * @param memory from `createAdmissionMemory`
+ * @param memory of the control
  * @param limits of this process; the same in every thread
+ * @param place of this thread, from 0
  */
-export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimits): Admission {
+export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimits, place: number): Admission {
   const cells = new Int32Array(memory);
-  const cellOf = (address: string, row: number) => FIRST_CELL + row * COLUMNS + hash(address, row * 0x9e3779b9);
+  const own = 1 + place * SECTION;
 
-  function uncount(address: string): void {
-    for (let row = 0; row < ROWS; row++) Atomics.sub(cells, cellOf(address, row), 1);
-    Atomics.sub(cells, TOTAL, 1);
+  function count(address: string, by: number): void {
+    Atomics.add(cells, own, by);
+    for (let row = 0; row < ROWS; row++) Atomics.add(cells, own + 1 + row * COLUMNS + hash(address, row * 0x9e3779b9), by);
   }
-  function setFlag(flag: number, on: boolean): void {
-    if (on) Atomics.or(cells, STATE, flag);
-    else Atomics.and(cells, STATE, ~flag);
+
+  function fromClient(address: string): number {
+    let least = Number.MAX_SAFE_INTEGER;
+    for (let row = 0; row < ROWS; row++) least = Math.min(least, sum(cells, 1 + row * COLUMNS + hash(address, row * 0x9e3779b9)));
+    return least;
   }
 
   return {
     enter(clientAddress) {
-      const state = Atomics.load(cells, STATE);
-      if (state !== 0) {
-        if ((state & DRAINING) !== 0) return 'draining';
-        return (state & MEMORY_SHORT) !== 0 ? 'memory' : 'disk';
+      const flags = Atomics.load(cells, FLAGS);
+      if (flags !== 0) {
+        if ((flags & DRAINING) !== 0) return 'draining';
+        return (flags & MEMORY_SHORT) !== 0 ? 'memory' : 'disk';
       }
-      // Count first, look after: two threads may both be refused at the last place, never both let in.
-      const total = Atomics.add(cells, TOTAL, 1) + 1;
-      let fromClient = Number.MAX_SAFE_INTEGER;
-      for (let row = 0; row < ROWS; row++)
-        fromClient = Math.min(fromClient, Atomics.add(cells, cellOf(clientAddress, row), 1) + 1);
-      if (total > limits.maxConnections || fromClient > limits.maxConnectionsPerClient) {
-        uncount(clientAddress);
-        return total > limits.maxConnections ? 'too-many' : 'too-many-from-client';
-      }
-      return undefined;
+      // Count first, look after: two threads may both be refused the last place, never both be given it.
+      count(clientAddress, 1);
+      const refusal =
+        sum(cells, 0) > limits.maxConnections
+          ? 'too-many'
+          : fromClient(clientAddress) > limits.maxConnectionsPerClient
+            ? 'too-many-from-client'
+            : undefined;
+      if (refusal !== undefined) count(clientAddress, -1);
+      return refusal;
     },
-    leave: uncount,
-    get connections() {
-      return Atomics.load(cells, TOTAL);
-    },
-    get draining() {
-      return (Atomics.load(cells, STATE) & DRAINING) !== 0;
-    },
-    setDraining: () => setFlag(DRAINING, true),
-    setMemoryShort: (short) => setFlag(MEMORY_SHORT, short),
-    setDiskShort: (short) => setFlag(DISK_SHORT, short),
-    forget(clientAddresses) {
-      for (const address of clientAddresses) uncount(address);
-    },
+    leave: (clientAddress) => count(clientAddress, -1),
   };
 }

@@ -1,0 +1,137 @@
+/**
+ * Which class stands behind which port of a session thread: the one place where SMTP and POP3 sessions are put
+ * together. Composed once for each set of settings; making a session afterwards looks nothing up.
+ */
+import 'reflect-metadata';
+import { Container } from 'inversify';
+import type { Config, ListenerConfig } from '@posthorn/config';
+import { createAuthenticator } from '../auth/password-authenticator.ts';
+import { createDirectory } from '../directory/domains.ts';
+import type { User } from '../directory/directory.ts';
+import type { ListenerSettings, Peer } from '../dispatch/listener.ts';
+import { type Pipeline, STAGES } from '../hook/contract.ts';
+import { createScoring } from '../hook/scoring.ts';
+import type { Clock } from '../mail/clock.ts';
+import { createMaildropOpener } from '../maildrop/opener.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import { createPop3Session } from '../pop3/session.ts';
+import type { Pop3Ports, Pop3Profile } from '../pop3/ports.ts';
+import { createSmtpSession } from '../smtp/session.ts';
+import type { MessageSink, SmtpPorts, SmtpProfile } from '../smtp/ports.ts';
+import { createAddressMatcher } from './addresses.ts';
+import { Names } from './names.ts';
+
+/** What the thread brings; everything else is made here. */
+export interface ReceptionParts {
+  readonly config: Config;
+  readonly users: readonly User[];
+  readonly hostname: string;
+  readonly pipeline: Pipeline;
+  readonly sink: MessageSink;
+  readonly newId: () => string;
+  readonly threadTag: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+}
+
+/** Makes sessions for the listeners of one set of settings. */
+export interface Reception {
+  /** @returns what a connection of this listener needs to make its session. */
+  sessionsFor(listener: ListenerConfig): ListenerSettings['open'];
+}
+
+/** Beyond what an operator sets: RFC 5321 §4.5.3.1 asks for at least these, abuse shows above them. */
+const SMTP_LIMITS = {
+  maxLineBytes: 4096,
+  maxTextLineBytes: 8192,
+  maxHeaderBytes: 256 * 1024,
+  maxErrors: 20,
+  maxHops: 100,
+  maxMessages: 100_000,
+};
+const POP3_LIMITS = { maxLineBytes: 1024, maxErrors: 10 };
+
+/** For listeners with `plugins: false`. */
+const NO_HOOKS = Object.fromEntries(STAGES.map((stage) => [stage, null])) as Pipeline;
+
+/** @returns the reception of these settings; throws what a part throws on impossible settings. */
+export function wireReception(parts: ReceptionParts): Reception {
+  const container = new Container({ defaultScope: 'Singleton' });
+  const { config } = parts;
+  container.bind(Names.config).toConstantValue(config);
+  container.bind(Names.clock).toConstantValue(parts.clock);
+  container.bind(Names.log).toConstantValue(parts.log);
+  container.bind(Names.counters).toConstantValue(parts.counters);
+  container.bind(Names.newId).toConstantValue(parts.newId);
+  container.bind(Names.pipeline).toConstantValue(parts.pipeline);
+  container.bind(Names.sink).toConstantValue(parts.sink);
+  container.bind(Names.directory).toDynamicValue(() => createDirectory({ domains: config.domains, users: parts.users }));
+  container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
+  container.bind(Names.mayRelay).toDynamicValue(() => createAddressMatcher(config.relay.from));
+  container.bind(Names.authenticator).toDynamicValue((context) => {
+    const directory = context.get(Names.directory);
+    return createAuthenticator({
+      findUser: (name) => directory.user(name),
+      clock: parts.clock,
+      log: parts.log,
+      counters: parts.counters,
+    });
+  });
+  container.bind(Names.maildrops).toDynamicValue(() =>
+    createMaildropOpener({
+      root: `${config.data}/mail`,
+      lockDirectory: `${config.data}/locks`,
+      tag: parts.threadTag,
+      clock: parts.clock,
+      log: parts.log,
+    }),
+  );
+  container.bind(Names.smtpPorts).toDynamicValue((context): SmtpPorts => ({
+    hooks: context.get(Names.pipeline),
+    sink: context.get(Names.sink),
+    directory: context.get(Names.directory),
+    authenticator: context.get(Names.authenticator),
+    mayRelay: context.get(Names.mayRelay),
+    scoring: context.get(Names.scoring),
+    newId: parts.newId,
+    clock: parts.clock,
+    log: parts.log,
+    counters: parts.counters,
+  }));
+  container.bind(Names.pop3Ports).toDynamicValue((context): Pop3Ports => ({
+    hooks: context.get(Names.pipeline),
+    maildrops: context.get(Names.maildrops),
+    authenticator: context.get(Names.authenticator),
+    clock: parts.clock,
+    log: parts.log,
+    counters: parts.counters,
+  }));
+  const smtp = container.get(Names.smtpPorts);
+  const pop3 = container.get(Names.pop3Ports);
+
+  return {
+    sessionsFor(listener) {
+      const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;
+      const common = {
+        listener: listener.name,
+        hostname: parts.hostname,
+        starttls: listener.tls === 'starttls',
+        plaintextLogin: listener.plaintextLogin,
+      };
+      if (listener.protocol === 'pop3') {
+        const profile: Pop3Profile = { ...common, ...POP3_LIMITS };
+        const ports: Pop3Ports = { ...pop3, hooks };
+        return (peer: Peer, output) => createPop3Session(ports, profile, peer, output);
+      }
+      const profile: SmtpProfile = {
+        ...common,
+        kind: listener.protocol,
+        limits: { ...SMTP_LIMITS, maxMessageBytes: listener.maxMessageBytes, maxRecipients: listener.maxRecipients },
+      };
+      const ports: SmtpPorts = { ...smtp, hooks };
+      return (peer: Peer, output) => createSmtpSession(ports, profile, peer, output);
+    },
+  };
+}
