@@ -1,0 +1,210 @@
+/**
+ * Reads a dialogue file of test/dialogs/smtp and plays it to a session. The format, line by line:
+ *   # comment
+ *   @profile kind=submission starttls=false plaintextLogin=always    the listener
+ *   @limits maxErrors=3                                              its limits
+ *   @client 127.0.0.1                                                the peer's address
+ *   @hook rcpt defer Come back later                                 what a stage says: pass, reject, defer, quarantine, evidence NAME WEIGHT
+ *   @sink begin=full | accept=full | accept=failed | writer=disk     what the sink does
+ *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
+ *   S: a line of a reply, exactly
+ *   @tls      the handshake that STARTTLS asked for is done
+ *   @drain    @timeout    @closes
+ *   @stored from=<…> to=a@b,c@d quarantine=…    the next message that was stored, and with M: its lines
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
+import { createSmtpSession } from '@posthorn/core/smtp/session';
+import { createKit, RecordingOutput, settled, type Kit } from './smtp-ports.ts';
+
+export interface Dialog {
+  readonly name: string;
+  readonly settings: readonly string[];
+  readonly steps: readonly Step[];
+  readonly expected: string;
+  readonly closes: boolean;
+  readonly stored: readonly StoredExpectation[];
+}
+
+/** `send`: the client's bytes up to where the server's answer is told. The others are events. */
+interface Step {
+  readonly do: 'send' | 'tls' | 'drain' | 'timeout';
+  bytes: Buffer;
+  /** All that the server is to have said after this step. */
+  expected: string;
+}
+
+interface StoredExpectation {
+  readonly envelope: string;
+  readonly text: string;
+}
+
+/** All dialogues of a folder, by name. */
+export function readDialogs(folder: URL): Dialog[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
+  return names.sort().map((name) => parseDialog(name.slice(0, -4), readFileSync(new URL(name, folder), 'utf8')));
+}
+
+export function parseDialog(name: string, text: string): Dialog {
+  const settings: string[] = [];
+  const steps: Step[] = [];
+  const stored: { envelope: string; text: string }[] = [];
+  let expected = '';
+  let closes = false;
+  let answered = true;
+  for (const [index, line] of text.split('\n').entries()) {
+    const mark = line.slice(0, 3);
+    const rest = line.slice(3);
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const last = steps.at(-1);
+    if (mark === 'C: ' || line === 'C:') {
+      const bytes = unescape(rest);
+      // One step for all the client sends before it is answered.
+      if (!answered && last?.do === 'send') last.bytes = Buffer.concat([last.bytes, bytes]);
+      else steps.push({ do: 'send', bytes, expected });
+      answered = false;
+    } else if (mark === 'S: ' || line === 'S:') {
+      expected += `${rest}\r\n`;
+      if (last !== undefined) last.expected = expected;
+      answered = true;
+    } else if (mark === 'M: ' || line === 'M:') {
+      const message = stored.at(-1);
+      if (message === undefined) throw new SyntaxError(`${name}:${index + 1}: M: without @stored`);
+      message.text += unescape(rest).toString('latin1');
+    } else if (line.startsWith('@stored ')) stored.push({ envelope: line.slice(8), text: '' });
+    else if (line === '@tls' || line === '@drain' || line === '@timeout') {
+      steps.push({ do: line.slice(1) as 'tls', bytes: Buffer.alloc(0), expected });
+      answered = true;
+    } else if (line === '@closes') closes = true;
+    else if (line.startsWith('@')) settings.push(line.slice(1));
+    else throw new SyntaxError(`${name}:${index + 1}: ${line}`);
+  }
+  return { name, settings, steps, expected, closes, stored };
+}
+
+/** Text of a line to its bytes, with CRLF unless it ends in \c. */
+function unescape(text: string): Buffer {
+  const open = text.endsWith('\\c');
+  const repeated = (open ? text.slice(0, -2) : text).replace(/\\\*(\d+)"([^"]*)"/g, (_all, count: string, part: string) =>
+    part.repeat(Number(count)),
+  );
+  const plain = repeated.replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_all, hex: string | undefined, one: string | undefined) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    return { r: '\r', n: '\n', t: '\t' }[one ?? ''] ?? one ?? '';
+  });
+  return Buffer.from(open ? plain : `${plain}\r\n`, 'latin1');
+}
+
+/** How a dialogue's bytes are cut. `lock-step`: as the file has them. Else all bytes between two events, in these chunks. */
+export type Cutting = 'lock-step' | { readonly every: number } | { readonly at: number };
+
+export interface Played {
+  /** The first step after which the server had not said just what it was to. */
+  readonly late: { readonly expected: string; readonly said: string } | undefined;
+  readonly text: string;
+  readonly closed: boolean;
+  readonly stored: StoredExpectation[];
+  readonly kit: Kit;
+}
+
+/** Plays a dialogue. `async`: hooks answer by promise. */
+export async function playDialog(dialog: Dialog, cutting: Cutting, async = false): Promise<Played> {
+  const kit = kitOf(dialog, async);
+  const output = new RecordingOutput();
+  const client = valueOf(dialog, 'client') ?? '192.0.2.7';
+  const session = createSmtpSession(kit.ports, kit.profile, { address: client, port: 4025, sessionId: 'S1' }, output);
+  session.start();
+  await settled(session);
+  let late: Played['late'];
+  for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
+    if (step.do === 'tls') session.secured({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' });
+    else if (step.do === 'drain') session.drain();
+    else if (step.do === 'timeout') session.timedOut();
+    else {
+      for (const chunk of cut(step.bytes, cutting)) {
+        // The caller's buffer is reused: what a session still needs it has to copy.
+        const reused = Buffer.from(chunk);
+        session.feed(reused);
+        reused.fill('?');
+      }
+    }
+    await settled(session);
+    if (output.text !== step.expected && late === undefined) late = { expected: step.expected, said: output.text };
+  }
+  session.closed();
+  return { late, text: output.text, closed: output.closed, stored: storedBy(kit), kit };
+}
+
+function joined(steps: readonly Step[]): Step[] {
+  const all: Step[] = [];
+  for (const step of steps) {
+    const last = all.at(-1);
+    if (step.do === 'send' && last?.do === 'send')
+      all[all.length - 1] = { ...step, bytes: Buffer.concat([last.bytes, step.bytes]) };
+    else all.push(step);
+  }
+  return all;
+}
+
+function cut(bytes: Buffer, cutting: Cutting): Buffer[] {
+  if (cutting === 'lock-step') return [bytes];
+  if ('at' in cutting) return [bytes.subarray(0, cutting.at), bytes.subarray(cutting.at)].filter((chunk) => chunk.length > 0);
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += cutting.every) chunks.push(bytes.subarray(at, at + cutting.every));
+  return chunks;
+}
+
+function storedBy(kit: Kit): StoredExpectation[] {
+  return kit.taken.map(({ envelope, text }) => ({
+    envelope:
+      `from=<${envelope.reversePath}> to=${envelope.recipients.map((one) => one.address).join(',')}` +
+      (envelope.quarantine === undefined ? '' : ` quarantine=${envelope.quarantine}`),
+    text,
+  }));
+}
+
+function valueOf(dialog: Dialog, key: string): string | undefined {
+  return dialog.settings.find((line) => line.startsWith(`${key} `))?.slice(key.length + 1);
+}
+
+function kitOf(dialog: Dialog, async: boolean): Kit {
+  const pairs = (key: string): Record<string, unknown> =>
+    Object.fromEntries(
+      (valueOf(dialog, key) ?? '')
+        .split(' ')
+        .filter((pair) => pair !== '')
+        .map((pair) => [pair.split('=')[0], scalar(pair.slice(pair.indexOf('=') + 1))]),
+    );
+  const hooks: Record<string, StageRunner<'mail'>> = {};
+  for (const line of dialog.settings) {
+    const [, stage, rest] = /^hook (\S+) (.*)$/.exec(line) ?? [];
+    if (stage === undefined || rest === undefined) continue;
+    const verdict = verdictOf(rest);
+    hooks[stage] = () => (async ? new Promise((resolve) => setImmediate(() => resolve(verdict))) : verdict);
+  }
+  const kit = createKit({ profile: pairs('profile'), limits: pairs('limits'), hooks });
+  const sink = pairs('sink');
+  if (sink['begin'] === 'full') kit.sink.begin = 'full';
+  if (sink['accept'] !== undefined) kit.sink.accept = { ok: false, why: sink['accept'] as 'full', cause: 'as the test wants it' };
+  if (sink['writer'] === 'disk') kit.sink.prepare = (writer) => (writer.failure = 'disk');
+  return kit;
+}
+
+function scalar(text: string): unknown {
+  return text === 'true' ? true : text === 'false' ? false : /^\d+$/.test(text) ? Number(text) : text;
+}
+
+function verdictOf(text: string): Verdict {
+  const [kind = '', ...words] = text.split(' ');
+  const nothing = { evidence: [], edits: [] };
+  if (kind === 'evidence') {
+    const evidence = { plugin: 'test', name: words[0] ?? '', weight: Number(words[1]), reason: 'the test says so' };
+    return { kind: 'pass', evidence: [evidence], edits: [] };
+  }
+  if (kind === 'edit') return { kind: 'pass', evidence: [], edits: JSON.parse(words.join(' ')) as Verdict['edits'] };
+  return {
+    kind: kind as Verdict['kind'],
+    ...nothing,
+    ...(words.length === 0 ? {} : { text: words.join(' ').replaceAll('\\n', '\n') }),
+  };
+}
