@@ -22,6 +22,7 @@ export interface DeliveryState {
 
 /** A message to be stored. The store takes `file` over (renames or copies it), the pieces it only reads. */
 export interface NewMessage {
+  /** 1 to 64 letters, digits, dots, underscores or dashes, the first a letter or digit; never used twice. */
   readonly id: string;
   /** The envelope as JSON in UTF-8, opaque to the store until it is read back. */
   readonly envelope: Uint8Array;
@@ -42,9 +43,19 @@ export type ListedMessage =
   | { readonly kind: 'message'; readonly id: string; readonly message: StoredMessage }
   | { readonly kind: 'damaged'; readonly where: string; readonly reason: string };
 
-/** A failure of the store itself; the caller answers 4xx with `code` and goes on. */
+/**
+ * A failure of the store itself; the caller answers 4xx with `code` and goes on. FULL: no space. LOCKED: another process
+ * owns it. BUSY: too much waits for the disk already (said by the committer). DAMAGED: this message's bytes are not what
+ * was stored, trying again will not help. CLOSED: not open. FAILED: everything else the disk may say.
+ */
 export class StoreError extends Error {
-  readonly code: 'PH_STORE_FULL' | 'PH_STORE_LOCKED' | 'PH_STORE_FAILED' | 'PH_STORE_CLOSED';
+  readonly code:
+    | 'PH_STORE_FULL'
+    | 'PH_STORE_LOCKED'
+    | 'PH_STORE_FAILED'
+    | 'PH_STORE_CLOSED'
+    | 'PH_STORE_BUSY'
+    | 'PH_STORE_DAMAGED';
   constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StoreError';
@@ -64,9 +75,9 @@ export interface QueueStore {
    * @throws StoreError PH_STORE_FULL when the disk is full; nothing of the group is stored then.
    */
   add(group: readonly NewMessage[]): Promise<void>;
-  /** The envelope and state, or undefined when there is no such message. */
+  /** The envelope and state, or undefined when there is no such message. @throws StoreError PH_STORE_DAMAGED */
   read(id: string): Promise<StoredMessage | undefined>;
-  /** The message's bytes in order, in chunks of at most 64 KiB, each a buffer of its own or valid until the next is asked for. */
+  /** The message's bytes in order, in chunks of at most 64 KiB, each a buffer of its own or valid until the next is asked for. @throws StoreError PH_STORE_DAMAGED, before the last chunk at the latest; PH_STORE_FAILED, also when there is no such message. */
   body(id: string): AsyncIterable<Uint8Array>;
   /** Records what became of recipients. Written with the next group or within a second, not synced before it resolves: after a crash of the machine a message may be delivered again, never lost. */
   settle(id: string, state: DeliveryState): Promise<void>;

@@ -17,3 +17,4 @@ export type {
   StoredMessage,
 } from '@posthorn/core/queue/store';
 export { StoreError } from '@posthorn/core/queue/store';
+export type { QueueStoreOptions, QueueStorePlugin } from './queue-store.ts';

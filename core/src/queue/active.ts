@@ -1,0 +1,70 @@
+/**
+ * The messages that are handed out: what delivery holds, and what became of their recipients so far in this attempt.
+ * Called by queue.ts. As many are in here as delivery takes at once; a message leaves when each recipient that was due
+ * has an outcome, or when it is released. Pure bookkeeping: the store is written to by the caller.
+ */
+import type { Envelope } from '../mail/envelope.ts';
+import type { DeliveryState, RecipientState } from './store.ts';
+
+/** A message whose time has come. The same shape as delivery's port asks for. */
+export interface DueMessage {
+  readonly envelope: Envelope;
+  /** What is known of earlier attempts; undefined before the first. */
+  readonly state: DeliveryState | undefined;
+  /** Indices of `envelope.recipients` to try now. */
+  readonly due: readonly number[];
+}
+
+/** What one attempt came to for one recipient. */
+export type Outcome =
+  | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
+  | { readonly index: number; readonly outcome: 'deferred'; readonly reply: string; readonly nextAttemptAtMs: number };
+
+export interface Active {
+  readonly envelope: Envelope;
+  state: DeliveryState | undefined;
+  /** Indices that were due and have no outcome yet. */
+  readonly open: Set<number>;
+  /** The operator removed it meanwhile: it is forgotten instead of tried again. */
+  removed: boolean;
+}
+
+/** The state before the first attempt: everyone is pending and was due on arrival. */
+function untried(envelope: Envelope): RecipientState[] {
+  return envelope.recipients.map(() => ({ status: 'pending', attempts: 0, nextAttemptAtMs: envelope.receivedAtMs }));
+}
+
+/**
+ * Which recipients to try now.
+ * @param forced everyone who is pending, whatever their time
+ */
+export function dueRecipients(envelope: Envelope, state: DeliveryState | undefined, nowMs: number, forced: boolean): number[] {
+  if (state === undefined) return envelope.recipients.map((_, index) => index);
+  const due: number[] = [];
+  for (const [index, recipient] of state.recipients.entries()) {
+    if (recipient.status === 'pending' && (forced || recipient.nextAttemptAtMs <= nowMs)) due.push(index);
+  }
+  return due;
+}
+
+/** Writes outcomes into an active message. An index that is not open (settled before, never due) is left as it is. */
+export function applyOutcomes(active: Active, outcomes: readonly Outcome[]): void {
+  const recipients = active.state === undefined ? untried(active.envelope) : [...active.state.recipients];
+  for (const one of outcomes) {
+    const before = recipients[one.index];
+    if (before === undefined || !active.open.delete(one.index)) continue;
+    const deferred = one.outcome === 'deferred';
+    recipients[one.index] = {
+      status: one.outcome === 'deferred' ? 'pending' : one.outcome,
+      attempts: before.attempts + 1,
+      nextAttemptAtMs: deferred ? one.nextAttemptAtMs : 0,
+      reply: one.reply,
+    };
+  }
+  active.state = { ...active.state, recipients };
+}
+
+/** Whether anybody is still to be reached, now or later. */
+export function isPending(state: DeliveryState | undefined): boolean {
+  return state === undefined || state.recipients.some((recipient) => recipient.status === 'pending');
+}

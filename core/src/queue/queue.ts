@@ -1,0 +1,304 @@
+/**
+ * The queue: what reception puts mail into, what delivery takes it out of, and what `posthorn queue` looks at.
+ * It decides *when* a message is tried; where and how is delivery's. One for each shard, in the process that owns it.
+ * A message is accepted when its bytes and envelope are on disk, and leaves only when no recipient is pending or the
+ * operator removes it. A failure of the store is told to the caller; a message that cannot be read is logged and put off
+ * or, when its record is damaged, left to the operator. Wake-ups come from acceptance and one timer; nothing polls.
+ */
+import type { Clock } from '../mail/clock.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome } from './active.ts';
+import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
+import { createRecentEnvelopes } from './recent.ts';
+import { firstDueAtMs, recover, type Recovered } from './recover.ts';
+import { nextAttemptAt, type RetryPolicy } from './retry.ts';
+import { createSchedule, FORCED_MS } from './schedule.ts';
+import { type ListedMessage, type NewMessage, type QueueStore, type StoredMessage, StoreError } from './store.ts';
+
+export type { DueMessage, Outcome } from './active.ts';
+export type { Committed } from './commit.ts';
+
+export interface QueuePorts {
+  /** Not open yet; the queue opens and closes it. */
+  readonly store: QueueStore;
+  readonly retry: RetryPolicy;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** In [0, 1); Math.random when absent. */
+  readonly random?: () => number;
+  readonly commit?: CommitLimits;
+}
+
+/** What `list` and `show` tell of a message beside what is stored. */
+export type QueueEntry = StoredMessage & { readonly active: boolean; readonly nextAttemptAtMs: number };
+export type QueueListed =
+  | { readonly kind: 'message'; readonly id: string; readonly message: QueueEntry }
+  | Extract<ListedMessage, { kind: 'damaged' }>;
+
+export interface Queue {
+  /** Opens the store and schedules what it holds. @throws StoreError, PH_STORE_LOCKED among them */
+  open(): Promise<Recovered>;
+  /** Stores messages of one batch, all or none; `done` is called once, when they are on disk (then due at once) or refused. */
+  acceptBatch(messages: readonly NewMessage[], done: Committed): void;
+  /** The same for one message. @throws StoreError when it was not stored */
+  accept(message: NewMessage): Promise<void>;
+  /** Up to `limit` messages that are due, the longest due first, handed out until settled or released. */
+  takeDue(limit: number): Promise<readonly DueMessage[]>;
+  /** Calls `then` whenever something became due, also when it was so before. One listener. */
+  onDue(then: () => void): void;
+  /** The message's bytes in order, in chunks that are valid until the next is asked for. @throws StoreError */
+  body(id: string): AsyncIterable<Uint8Array>;
+  /** When to try again after `attempts` attempts; undefined when the message is too old. See retry.ts. */
+  nextAttempt(envelope: Envelope, attempts: number, retryAfterMs?: number): number | undefined;
+  /** Records outcomes of a message that is handed out; may be called in parts. @throws StoreError */
+  settle(id: string, outcomes: readonly Outcome[]): Promise<void>;
+  /** Gives a message back untried; due again in `delayMs`. */
+  release(id: string, delayMs: number): void;
+  /** Everything in the store, oldest first, damaged records too. */
+  list(): AsyncIterable<QueueListed>;
+  show(id: string): Promise<QueueEntry | undefined>;
+  /** Makes a waiting message due now, or with 'all' every one. @returns how many; one that is handed out does not count */
+  retry(id: string): number;
+  /** Forgets a message without a bounce, one that is handed out after its attempt. @returns whether there was one */
+  remove(id: string): Promise<boolean>;
+  /** Messages that wait and that are handed out. */
+  sizes(): { readonly waiting: number; readonly active: number; readonly committing: number };
+  freeBytes(): Promise<number>;
+  /** Waits for running commits and gives the shard up. What is handed out is due again at the next start. */
+  close(): Promise<void>;
+}
+
+/** A message that the store could not give is tried again after this. */
+const UNREADABLE_DELAY_MS = 60_000;
+/** The wall clock may be set while a timer runs: a far due time is looked at again after this. */
+const LONGEST_SLEEP_MS = 600_000;
+const RECENT_MESSAGES = 4096;
+const RECENT_BYTES = 8 * 1024 * 1024;
+
+/** A queue over a store. Nothing happens until `open`. */
+export function createQueue(ports: QueuePorts): Queue {
+  const { store, clock, log, counters } = ports;
+  const random = ports.random ?? Math.random;
+  const schedule = createSchedule();
+  const recent = createRecentEnvelopes(RECENT_MESSAGES, RECENT_BYTES);
+  const committer = createCommitter(store, ports.commit ?? defaultCommitLimits);
+  const active = new Map<string, Active>();
+  let wake: (() => void) | undefined;
+  let cancelTimer: (() => void) | undefined;
+  let timerAtMs = Infinity;
+  const life = { closed: false };
+
+  function disarm(): void {
+    cancelTimer?.();
+    cancelTimer = undefined;
+    timerAtMs = Infinity;
+  }
+
+  /** Tells the listener when something is due now, else sleeps until something is. */
+  function rouse(): void {
+    const next = schedule.nextDueAtMs();
+    if (life.closed || wake === undefined || next === undefined) return disarm();
+    const nowMs = clock.now();
+    if (next <= nowMs) {
+      disarm();
+      wake();
+    } else {
+      sleepUntil(next, nowMs);
+    }
+  }
+
+  function sleepUntil(next: number, nowMs: number): void {
+    if (timerAtMs === next) return;
+    disarm();
+    timerAtMs = next;
+    cancelTimer = clock.after(Math.min(next - nowMs, LONGEST_SLEEP_MS), () => {
+      disarm();
+      rouse();
+    });
+  }
+
+  function reschedule(id: string, dueAtMs: number): void {
+    schedule.add(id, dueAtMs);
+    rouse();
+  }
+
+  /** Envelope and state of a scheduled id; undefined when there is nothing to deliver. */
+  async function load(id: string): Promise<StoredMessage | undefined> {
+    try {
+      const stored = await store.read(id);
+      if (stored === undefined) log.warn('queue.vanished', { message: id });
+      return stored;
+    } catch (error) {
+      const cause = toStoreError(error);
+      log.error('queue.unreadable', { message: id, code: cause.code, reason: cause.message });
+      counters.add('queue.unreadable');
+      // A damaged record stays as it is: `queue list` shows it, and reading it again changes nothing.
+      if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, clock.now() + UNREADABLE_DELAY_MS);
+      return undefined;
+    }
+  }
+
+  function handOut(id: string, stored: StoredMessage, forced: boolean, nowMs: number): DueMessage | undefined {
+    const { envelope, state } = stored;
+    const due = dueRecipients(envelope, state, nowMs, forced);
+    if (due.length > 0) {
+      active.set(id, { envelope, state, open: new Set(due), removed: false });
+      return { envelope, state, due };
+    }
+    const dueAtMs = firstDueAtMs(state, envelope.receivedAtMs);
+    if (dueAtMs !== undefined) schedule.add(id, dueAtMs);
+    return undefined;
+  }
+
+  /** After an attempt: forgotten, or due again later. */
+  function finish(id: string, entry: Active): void {
+    active.delete(id);
+    if (entry.removed) return;
+    const dueAtMs = firstDueAtMs(entry.state, entry.envelope.receivedAtMs);
+    if (dueAtMs !== undefined) reschedule(id, dueAtMs);
+  }
+
+  async function record(id: string, entry: Active): Promise<void> {
+    const last = entry.open.size === 0;
+    if (!isPending(entry.state) || (entry.removed && last)) await store.remove(id);
+    else if (entry.state !== undefined) await store.settle(id, entry.state);
+  }
+
+  /** Whether the store has it, readable or not. */
+  async function isStored(id: string): Promise<boolean> {
+    try {
+      return (await store.read(id)) !== undefined;
+    } catch (error) {
+      if (toStoreError(error).code === 'PH_STORE_DAMAGED') return true;
+      throw error;
+    }
+  }
+
+  function acceptBatch(messages: readonly NewMessage[], done: Committed): void {
+    committer.acceptBatch(messages, (failure) => {
+      if (failure === undefined) {
+        const nowMs = clock.now();
+        for (const { id, envelope } of messages) {
+          schedule.add(id, nowMs);
+          recent.put(id, envelope);
+        }
+        counters.add('queue.accepted', messages.length);
+      } else {
+        counters.add('queue.refused', messages.length);
+      }
+      // The answers to the clients go first, delivery afterwards.
+      done(failure);
+      if (failure === undefined) rouse();
+    });
+  }
+
+  async function* list(): AsyncIterable<QueueListed> {
+    for await (const one of store.list()) {
+      yield one.kind === 'damaged' ? one : { kind: 'message', id: one.id, message: entryOf(one.id, one.message) };
+    }
+  }
+
+  function entryOf(id: string, stored: StoredMessage): QueueEntry {
+    const nextAttemptAtMs = firstDueAtMs(stored.state, stored.envelope.receivedAtMs) ?? 0;
+    return { ...stored, active: active.has(id), nextAttemptAtMs };
+  }
+
+  return {
+    async open() {
+      await store.open();
+      return recover(store, schedule, log);
+    },
+    acceptBatch,
+    accept(message) {
+      return new Promise((resolve, reject) => {
+        acceptBatch([message], (failure) => (failure === undefined ? resolve() : reject(failure)));
+      });
+    },
+    async takeDue(limit) {
+      const nowMs = clock.now();
+      const taken: DueMessage[] = [];
+      while (taken.length < limit && !life.closed) {
+        // What is at hand goes out at once; what must be read is read together.
+        const reads: Promise<DueMessage | undefined>[] = [];
+        while (taken.length + reads.length < limit) {
+          const next = schedule.take(nowMs);
+          if (next === undefined) break;
+          const forced = next.dueAtMs === FORCED_MS;
+          const envelope = recent.take(next.id);
+          if (envelope === undefined) {
+            reads.push(load(next.id).then((stored) => stored && handOut(next.id, stored, forced, nowMs)));
+          } else {
+            const message = handOut(next.id, { envelope, state: undefined }, forced, nowMs);
+            if (message !== undefined) taken.push(message);
+          }
+        }
+        if (reads.length === 0) break;
+        for (const message of await Promise.all(reads)) if (message !== undefined) taken.push(message);
+      }
+      // Still something due: the limit was reached, and the caller comes back. Else sleep until something is.
+      const next = schedule.nextDueAtMs();
+      if (!life.closed && wake !== undefined && next !== undefined && next > nowMs) sleepUntil(next, clock.now());
+      return taken;
+    },
+    onDue(then) {
+      wake = then;
+      rouse();
+    },
+    body: (id) => store.body(id),
+    nextAttempt: (envelope, attempts, retryAfterMs) =>
+      nextAttemptAt(ports.retry, envelope.receivedAtMs, clock.now(), attempts, random, retryAfterMs),
+    async settle(id, outcomes) {
+      const entry = active.get(id);
+      if (entry === undefined) throw new StoreError('PH_STORE_FAILED', `${id} is not handed out`);
+      applyOutcomes(entry, outcomes);
+      const last = entry.open.size === 0;
+      try {
+        await record(id, entry);
+      } finally {
+        // Also when nothing could be recorded: the message is due again, and may then be delivered twice, not lost.
+        if (last) finish(id, entry);
+      }
+      if (last && !isPending(entry.state)) counters.add('queue.finished');
+    },
+    release(id, delayMs) {
+      const entry = active.get(id);
+      if (entry === undefined) return;
+      active.delete(id);
+      if (!entry.removed) reschedule(id, clock.now() + delayMs);
+      else store.remove(id).catch((error: unknown) => log.error('queue.remove', { message: id, reason: String(error) }));
+    },
+    list,
+    async show(id) {
+      const stored = await store.read(id);
+      return stored === undefined ? undefined : entryOf(id, stored);
+    },
+    retry(id) {
+      const count = id === 'all' ? schedule.forceAll() : Number(schedule.force(id));
+      if (count > 0) rouse();
+      return count;
+    },
+    async remove(id) {
+      const entry = active.get(id);
+      if (entry !== undefined) {
+        if (entry.removed) return false;
+        entry.removed = true;
+        return true;
+      }
+      const known = schedule.remove(id) || (await isStored(id));
+      recent.drop(id);
+      if (known) await store.remove(id);
+      return known;
+    },
+    sizes: () => ({ waiting: schedule.size, active: active.size, committing: committer.waitingMessages }),
+    freeBytes: () => store.freeBytes(),
+    async close() {
+      await committer.idle();
+      life.closed = true;
+      disarm();
+      await store.close();
+    },
+  };
+}

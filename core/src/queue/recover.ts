@@ -1,0 +1,55 @@
+/**
+ * What a start does with what the last run left: every message of the store goes into the schedule.
+ * Called by queue.ts when it opens. One message is in memory at a time. A damaged record is logged and left where the
+ * store set it aside; the start goes on. Throws only when the store cannot be listed at all.
+ */
+import type { Log } from '../observe/log.ts';
+import type { Schedule } from './schedule.ts';
+import type { DeliveryState, QueueStore } from './store.ts';
+
+export interface Recovered {
+  readonly messages: number;
+  readonly damaged: number;
+}
+
+/** Damaged records that get a log line of their own; the rest only count. */
+const LOGGED_DAMAGE = 20;
+
+/** When the first pending recipient is due; `receivedAtMs` before the first attempt, undefined when none is pending. */
+export function firstDueAtMs(state: DeliveryState | undefined, receivedAtMs: number): number | undefined {
+  if (state === undefined) return receivedAtMs;
+  let first: number | undefined;
+  for (const recipient of state.recipients) {
+    if (recipient.status !== 'pending') continue;
+    if (first === undefined || recipient.nextAttemptAtMs < first) first = recipient.nextAttemptAtMs;
+  }
+  return first;
+}
+
+/**
+ * Fills the schedule from an open store.
+ * @returns how many messages wait and how many records are set aside
+ */
+export async function recover(store: QueueStore, schedule: Schedule, log: Log): Promise<Recovered> {
+  let messages = 0;
+  let damaged = 0;
+  for await (const listed of store.list()) {
+    if (listed.kind === 'damaged') {
+      damaged++;
+      if (damaged <= LOGGED_DAMAGE) log.error('queue.damaged', { where: listed.where, reason: listed.reason });
+      continue;
+    }
+    const { envelope, state } = listed.message;
+    const dueAtMs = firstDueAtMs(state, envelope.receivedAtMs);
+    // Nothing pending: the last run ended between the last outcome and the removal.
+    if (dueAtMs === undefined) {
+      await store.remove(listed.id);
+      continue;
+    }
+    schedule.add(listed.id, dueAtMs);
+    messages++;
+  }
+  if (damaged > LOGGED_DAMAGE) log.error('queue.damaged', { more: damaged - LOGGED_DAMAGE });
+  log.info('queue.recovered', { messages, damaged });
+  return { messages, damaged };
+}

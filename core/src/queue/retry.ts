@@ -1,0 +1,41 @@
+/**
+ * When a recipient that could not be reached is tried again, and when it is given up (RFC 5321 §4.5.4.1).
+ * Called by delivery through queue.ts, once for each deferred recipient. Pure: time and chance come in.
+ * The waits follow the configured list, the last one repeats; each is stretched or shortened by chance so that messages
+ * that failed together do not come back together. The last attempt is made when the message is as old as it may become.
+ */
+
+export interface RetryPolicy {
+  /** Waits after the first, second, … attempt, in milliseconds; the last one repeats. At least one. */
+  readonly waitsMs: readonly number[];
+  /** How old a message may become, counted from its reception. */
+  readonly giveUpAfterMs: number;
+}
+
+/** Each wait is multiplied by something between 1 - JITTER and 1 + JITTER. */
+const JITTER = 0.1;
+
+/**
+ * The time of the next attempt.
+ * @param attempts how many were made, the one that has just failed included
+ * @param retryAfterMs a wait that the reason of the deferral asks for, instead of the list's; jitter only makes it longer
+ * @param random in [0, 1), as Math.random
+ * @returns milliseconds since 1970, or undefined when the recipient is to be given up
+ */
+export function nextAttemptAt(
+  policy: RetryPolicy,
+  receivedAtMs: number,
+  nowMs: number,
+  attempts: number,
+  random: () => number,
+  retryAfterMs?: number,
+): number | undefined {
+  const expiresAtMs = receivedAtMs + policy.giveUpAfterMs;
+  if (nowMs >= expiresAtMs) return undefined;
+  const listed = policy.waitsMs[Math.min(Math.max(attempts, 1), policy.waitsMs.length) - 1]!;
+  const waitMs =
+    retryAfterMs === undefined
+      ? listed * (1 - JITTER + 2 * JITTER * random())
+      : Math.max(0, retryAfterMs) * (1 + JITTER * random());
+  return Math.min(Math.round(nowMs + waitMs), expiresAtMs);
+}
