@@ -1,133 +1,233 @@
 /**
- * The one file an operator writes, as a schema: types, defaults, checks and the JSON Schema for editors come from here.
- * Every key has a default, so `{}` is a valid file. What a knob does: docs/configuration.md and docs/tuning.md.
+ * The one file an operator writes, as a schema: types, defaults, the checks of single values and the JSON Schema for
+ * editors come from here; docs/configuration.md is generated from its descriptions. What spans several keys is in
+ * checks.ts. Every key has a default, so `{}` is a valid file.
+ * A custom message says what was expected, beginning with "expected"; explain.ts puts the rest around it.
  */
 import { z } from 'zod';
 import { bytes, duration, durations } from './units.ts';
 
-const cidr = z.string().regex(/^[0-9a-fA-F:.]+(\/\d{1,3})?$/, 'expected an address or a CIDR range, such as 192.0.2.0/24');
+const NETWORK_EXPECTED = 'expected an address or a network, such as 192.0.2.0/24 or "2001:db8::/32"';
+const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: NETWORK_EXPECTED });
+
 const hostPort = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$/, 'expected "address:port", such as "0.0.0.0:25" or "[::]:25"');
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'expected "address:port", such as "0.0.0.0:25" or "[::]:25"')
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, { error: 'expected a port between 0 and 65535' });
+
+const resolver = z
+  .string()
+  .regex(
+    /^(\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9.]+(:\d{1,5})?|[0-9a-fA-F:]+)$/,
+    'expected an address, such as "192.0.2.53" or "192.0.2.53:5353"',
+  );
+
+const domainName = z
+  .string()
+  .max(253, 'expected a domain name of at most 253 characters')
+  .regex(
+    /^[\p{L}\p{N}_]([\p{L}\p{N}_-]*[\p{L}\p{N}_])?(\.[\p{L}\p{N}_]([\p{L}\p{N}_-]*[\p{L}\p{N}_])?)*$/u,
+    'expected a domain name, such as example.org',
+  );
+
+/** A local part, or a whole address; what exactly it leads to is the directory's to say. */
+const addressText = z
+  .string()
+  .regex(/^[^\s<>]{1,320}$/, 'expected an address, such as bob@example.net, or a local part of this domain');
+
+/** `smtp:` and `smtps:` with a host, an optional port, and a login where it makes sense. */
+function isServerUrl(text: string, withLogin: boolean): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.hostname === '' || url.search !== '' || url.hash !== '') return false;
+  if (url.port === '0' || !['', '/'].includes(url.pathname)) return false;
+  return withLogin ? url.username !== '' || url.password === '' : url.username === '' && url.password === '';
+}
+
+const VIA_EXPECTED = 'expected "smtp://host:port", "smtps://user:secret@host:465" or "discard:"';
+const via = z
+  .string()
+  .regex(/^(smtps?:\/\/\S+|discard:)$/, VIA_EXPECTED)
+  .refine((text) => text === 'discard:' || isServerUrl(text, true), { error: VIA_EXPECTED });
+
+const DELIVER_EXPECTED = 'expected "maildir" or "smtp://host:port"';
 
 export const listenerSchema = z.strictObject({
-  name: z.string().min(1).describe('Name in logs and in the Received header.'),
-  protocol: z.enum(['smtp', 'submission', 'pop3']),
-  address: hostPort,
-  tls: z.enum(['none', 'starttls', 'implicit']).default('starttls'),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected a short name of letters, digits, - and _')
+    .describe('Name in logs.'),
+  protocol: z
+    .enum(['smtp', 'submission', 'pop3'])
+    .describe('`smtp` takes mail from servers, `submission` from users who log in.'),
+  address: hostPort.describe('Address and port, such as `0.0.0.0:25` or `[::]:25` (IPv4 too); port 0 takes any free one.'),
+  tls: z.enum(['none', 'starttls', 'implicit']).default('starttls').describe('`implicit` speaks TLS from the first byte.'),
   plaintextLogin: z.enum(['never', 'loopback', 'always']).default('never').describe('May a password come without TLS?'),
-  maxMessageBytes: bytes.default(50 * 1024 * 1024),
-  maxRecipients: z.int().min(100).default(1000),
+  maxMessageBytes: bytes.default(50 * 1024 * 1024).describe('A larger message is rejected (552); told to clients as SIZE.'),
+  maxRecipients: z
+    .int()
+    .min(100)
+    .max(100_000)
+    .default(1000)
+    .describe('Recipients of one message (RFC 5321 asks for at least 100).'),
   timeouts: z
     .strictObject({
       commandMs: duration
         .default(300_000)
-        .describe('Silence while a command is awaited (RFC 5321 §4.5.3.2.7 says 5 minutes; POP3 says 10).'),
+        .describe('Silence while a command is awaited (RFC 5321 §4.5.3.2.7 says 5 minutes, POP3 says 10).'),
       dataMs: duration.default(180_000).describe('Silence inside a message.'),
       sessionMs: duration.default(3_600_000).describe('A whole session.'),
     })
     .prefault({}),
-  plugins: z.boolean().default(true).describe('false: sessions of this listener run no plugin.'),
+  plugins: z.boolean().default(true).describe('`false`: sessions of this listener run no plugin.'),
 });
 
 export const domainSchema = z.strictObject({
   deliver: z
     .string()
-    .regex(/^(maildir|smtp:\/\/\S+)$/, 'expected "maildir" or "smtp://host:port"')
-    .default('maildir'),
+    .regex(/^(maildir|smtp:\/\/\S+)$/, DELIVER_EXPECTED)
+    .refine((text) => text === 'maildir' || isServerUrl(text, false), { error: DELIVER_EXPECTED })
+    .default('maildir')
+    .describe('`maildir`: mailboxes here; `smtp://host:port`: another server keeps the mail and knows the users.'),
   aliases: z
-    .record(z.string(), z.union([z.string(), z.array(z.string())]))
+    .record(
+      z.string(),
+      z.union([addressText, z.array(addressText).min(1)], { error: 'expected an address or a list of addresses' }),
+    )
     .default({})
-    .describe('local part -> address or addresses'),
-  catchAll: z.string().nullable().default(null).describe('User who gets what no user or alias has.'),
-  plusAddressing: z.boolean().default(true).describe('alice+tag@ reaches alice@.'),
+    .describe('Local part: address or list of addresses. A target without `@` is a local part of this domain or a user.'),
+  catchAll: z.string().min(1).nullable().default(null).describe('User or address that gets what no user and no alias has.'),
+  plusAddressing: z.boolean().default(true).describe('`alice+tag@` reaches `alice@`.'),
 });
 
-const via = z
-  .string()
-  .regex(/^(smtps?:\/\/\S+|discard:)$/, 'expected "smtp://host:port", "smtps://user:secret@host:465" or "discard:"');
+/** What `example.org:` with nothing behind it means. */
+const DOMAIN_DEFAULTS = domainSchema.parse({});
 
-export const pluginEntrySchema = z.union([z.string(), z.record(z.string(), z.record(z.string(), z.unknown()).nullable())]);
+export const pluginEntrySchema = z.union(
+  [
+    z.string().min(1),
+    z
+      .record(z.string(), z.record(z.string(), z.unknown()).nullable())
+      .refine((entry) => Object.keys(entry).length === 1, { error: 'expected one plugin name with its options in each entry' }),
+  ],
+  { error: 'expected a plugin name, or one name with its options' },
+);
+
+const autoOrCount = z.union([z.literal('auto'), z.int().min(1).max(256)], {
+  error: 'expected auto or a whole number from 1 to 256',
+});
 
 export const configSchema = z.strictObject({
-  hostname: z.string().optional().describe('Banner, EHLO, Received; default: the name of the machine.'),
-  data: z.string().default('./data').describe('Queue, mailboxes, models; relative to this file.'),
-  listeners: z.array(listenerSchema).default(
-    [
-      { name: 'mx', protocol: 'smtp', address: '127.0.0.1:2525' },
-      { name: 'submission', protocol: 'submission', address: '127.0.0.1:2587' },
-      { name: 'submissions', protocol: 'submission', address: '127.0.0.1:2465', tls: 'implicit' },
-      { name: 'pop3', protocol: 'pop3', address: '127.0.0.1:2110' },
-      { name: 'pop3s', protocol: 'pop3', address: '127.0.0.1:2995', tls: 'implicit' },
-    ].map((one) => listenerSchema.parse(one)),
-  ),
+  hostname: domainName.optional().describe('Name in banner, EHLO and Received; default: the name of the machine.'),
+  data: z.string().min(1).default('./data').describe('Folder of queue, mailboxes and models; relative to this file.'),
+  listeners: z
+    .array(listenerSchema)
+    .min(1)
+    .default(
+      [
+        { name: 'mx', protocol: 'smtp', address: '127.0.0.1:2525' },
+        { name: 'submission', protocol: 'submission', address: '127.0.0.1:2587' },
+        { name: 'submissions', protocol: 'submission', address: '127.0.0.1:2465', tls: 'implicit' },
+        { name: 'pop3', protocol: 'pop3', address: '127.0.0.1:2110' },
+        { name: 'pop3s', protocol: 'pop3', address: '127.0.0.1:2995', tls: 'implicit' },
+      ].map((one) => listenerSchema.parse(one)),
+    )
+    .describe('Ports that are listened on; those below 1024 need the right to bind them.'),
   tls: z
-    .strictObject({ certificate: z.string(), key: z.string() })
+    .strictObject({
+      certificate: z.string().min(1).describe('PEM file with the chain, own certificate first.'),
+      key: z.string().min(1).describe('PEM file with the private key, without a passphrase.'),
+    })
     .optional()
-    .describe('PEM files; absent: a self-signed certificate is made once under data.'),
-  users: z.string().default('./users.yaml').describe('File of users; `posthorn user add` writes it.'),
-  domains: z.record(z.string(), domainSchema).default({}).describe('What mail is accepted for.'),
+    .describe('Absent: a self-signed certificate is made once under `data`.'),
+  users: z
+    .string()
+    .min(1)
+    .default('./users.yaml')
+    .describe('File of users, relative to this file; `posthorn user add` writes it.'),
+  domains: z
+    .record(
+      domainName,
+      domainSchema.nullable().transform((domain) => domain ?? DOMAIN_DEFAULTS),
+    )
+    .default({})
+    .describe('What mail is accepted for; everything else needs `relay.from` or a login.'),
   relay: z
     .strictObject({
-      from: z.array(cidr).default([]).describe('Client addresses that may send anywhere without a password.'),
-      via: via.nullable().default(null).describe('Smart host for everything that no route or domain takes; null: MX.'),
+      from: z.array(network).default([]).describe('Client addresses and networks that may send anywhere without a password.'),
+      via: via.nullable().default(null).describe('Smart host for everything that no route or domain takes; `null`: MX lookups.'),
       routes: z
-        .array(z.strictObject({ to: z.string(), via }))
+        .array(
+          z.strictObject({
+            to: z
+              .string()
+              .regex(/^(\*|(\*\.)?[\p{L}\p{N}_-]+(\.[\p{L}\p{N}_-]+)*)$/u, 'expected a domain, "*.domain" or "*"')
+              .describe('Domain, `*.domain` for its subdomains, or `*`.'),
+            via: via.describe('Where it goes; `discard:` throws it away.'),
+          }),
+        )
         .default([])
-        .describe('First match wins; "*.internal" matches subdomains.'),
+        .describe('First match wins.'),
       port: z.int().min(1).max(65535).default(25).describe('Port of MX hosts; other than 25 only for tests and closed networks.'),
-      tls: z.enum(['opportunistic', 'never', 'required']).default('opportunistic'),
+      tls: z
+        .enum(['opportunistic', 'never', 'required'])
+        .default('opportunistic')
+        .describe('TLS to other servers; `required` defers mail where it is not offered.'),
     })
     .prefault({}),
   dns: z
     .strictObject({
-      servers: z.array(z.string()).nullable().default(null).describe('null: the resolvers of the system; else "address:port".'),
-      timeoutMs: duration.default(3000),
+      servers: z.array(resolver).min(1).nullable().default(null).describe('Resolvers; `null`: those of the system.'),
+      timeoutMs: duration.default(3000).describe('One question.'),
     })
     .prefault({}),
-  plugins: z.array(pluginEntrySchema).default([]).describe('Order matters only where no plugin says what it reads.'),
+  plugins: z
+    .array(pluginEntrySchema)
+    .default([])
+    .describe('Plugins by package name or by file (`./my-filter.ts`); order matters only where no plugin says what it reads.'),
   scoring: z
     .strictObject({
-      tag: z.number().default(5),
-      quarantine: z.number().nullable().default(8),
-      reject: z.number().nullable().default(15),
+      tag: z.number().default(5).describe('From this score a message is marked as spam.'),
+      quarantine: z.number().nullable().default(8).describe('From this score it is filed apart; `null`: never.'),
+      reject: z.number().nullable().default(15).describe('From this score it is rejected (550); `null`: never.'),
     })
     .prefault({}),
   queue: z
     .strictObject({
-      store: z.enum(['level', 'memory']).default('level'),
+      store: z.enum(['level', 'memory']).default('level').describe('`memory` loses its mail with the process: for tests.'),
       retry: durations
         .default([300_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000])
         .describe('Waits between attempts; the last one repeats.'),
-      giveUpAfter: duration.default(5 * 86_400_000),
-      minFreeBytes: bytes.default(100 * 1024 * 1024).describe('Below this much free disk new mail is deferred with 452.'),
+      giveUpAfter: duration.default(5 * 86_400_000).describe('Age at which a message bounces.'),
+      minFreeBytes: bytes.default(100 * 1024 * 1024).describe('Below this much free disk new mail is deferred (452).'),
     })
     .prefault({}),
   throughput: z
     .strictObject({
-      processes: z.union([z.literal('auto'), z.int().min(1).max(256)]).default('auto'),
-      sessionThreads: z.union([z.literal('auto'), z.int().min(1).max(256)]).default('auto'),
-      pluginThreads: z.union([z.literal('auto'), z.int().min(1).max(256)]).default('auto'),
-      maxConnections: z.int().min(1).default(10_000),
-      maxConnectionsPerClient: z.int().min(1).default(50),
+      processes: autoOrCount.default('auto').describe('Server processes, each with its own part of the queue.'),
+      sessionThreads: autoOrCount.default('auto').describe('Threads that hold sessions, in each process.'),
+      pluginThreads: autoOrCount
+        .default('auto')
+        .describe('Threads for plugins of each kind (`compute`, `wait`), in each process.'),
+      maxConnections: z.int().min(1).default(10_000).describe('Connections in all; past it a client is told 421.'),
+      maxConnectionsPerClient: z.int().min(1).default(50).describe('Connections of one client address.'),
       messageMemoryBytes: bytes.default(512 * 1024 * 1024).describe('Bytes of messages in flight; past it new DATA gets 452.'),
       spillBytes: bytes.default(1024 * 1024).describe('A message larger than this is written to a spool file while it comes in.'),
-      deliveryConcurrency: z.int().min(0).default(500).describe('0 holds everything in the queue.'),
-      deliveryConcurrencyPerDestination: z.int().min(1).default(20),
+      deliveryConcurrency: z.int().min(0).default(500).describe('Deliveries at once; 0 holds everything in the queue.'),
+      deliveryConcurrencyPerDestination: z.int().min(1).default(20).describe('Deliveries at once to one next hop.'),
     })
     .prefault({}),
   shutdown: z
-    .strictObject({ graceMs: duration.default(10_000) })
-    .prefault({})
-    .describe('How long running sessions may go on after SIGTERM.'),
+    .strictObject({ graceMs: duration.default(10_000).describe('How long running sessions may go on after SIGTERM.') })
+    .prefault({}),
   log: z
     .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-      format: z.enum(['auto', 'json', 'pretty']).default('auto'),
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('What is logged.'),
+      format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('`auto`: pretty on a terminal, JSON lines elsewhere.'),
     })
     .prefault({}),
 });
 
-export type Config = z.output<typeof configSchema>;
+/** The configuration as the server works with it: plain data, absolute paths, `hostname` always set (load.ts). */
+export type Config = Omit<z.output<typeof configSchema>, 'hostname'> & { hostname: string };
 export type ListenerConfig = z.output<typeof listenerSchema>;
 export type DomainConfig = z.output<typeof domainSchema>;

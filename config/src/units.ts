@@ -1,30 +1,76 @@
-/** Sizes and durations as an operator writes them: `512MiB`, `5m`; numbers are bytes or milliseconds. */
+/**
+ * Sizes and durations as an operator writes them: `512MiB`, `5m`; a bare number is bytes or milliseconds.
+ * Used by the schema for every such key; the way back (`asBytes`, `asDuration`) serves the reference and the defaults.
+ */
 import { z } from 'zod';
 
-const BYTE_UNITS: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 1024, MIB: 1024 ** 2, GIB: 1024 ** 3 };
-const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 1024,
+  MIB: 1024 ** 2,
+  GIB: 1024 ** 3,
+};
+const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-function parseWith(units: Record<string, number>, text: string, fold: (unit: string) => string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim());
-  const factor = match === null ? undefined : units[fold(match[2]!)];
-  return factor === undefined ? undefined : Math.round(Number(match![1]) * factor);
-}
+const SIZE = /^\d+(\.\d+)? *([kKmMgG][iI]?)?[bB]$/;
+const TIME = /^\d+(\.\d+)? *(ms|s|m|h|d)$/;
+const SIZE_EXPECTED = 'expected a size, such as 50MiB or 10 GB';
+const TIME_EXPECTED = 'expected a duration, such as 300ms, 5m or 2h';
+/** setTimeout takes no longer wait than this, and no knob needs one. */
+const LONGEST_MS = 2 ** 31 - 1;
 
-function unit(units: Record<string, number>, fold: (unit: string) => string, expected: string) {
-  return z.union([z.int().min(0), z.string().regex(/^\d/)]).transform((value, context) => {
-    if (typeof value === 'number') return value;
-    const parsed = parseWith(units, value, fold);
-    if (parsed === undefined) {
-      context.addIssue({ code: 'custom', message: expected });
-      return z.NEVER;
-    }
-    return parsed;
-  });
+/** Splits `1.5GiB` and multiplies; the text has passed the pattern, so both parts are there. */
+function scale(text: string, units: Readonly<Record<string, number>>): number {
+  const digits = /^[\d.]+/.exec(text)?.[0] ?? '';
+  return Math.round(Number(digits) * (units[text.slice(digits.length).trim()] ?? Number.NaN));
 }
 
 /** Bytes: a number, or a text such as `50MiB` or `10 GB`. */
-export const bytes = unit(BYTE_UNITS, (name) => name.toUpperCase(), 'expected a size, such as 50MiB');
-/** Milliseconds: a number, or a text such as `300ms`, `5m`, `2h`, `5d`. */
-export const duration = unit(TIME_UNITS, (name) => name, 'expected a duration, such as 5m or 2h');
+export const bytes = z
+  .union([z.int({ error: SIZE_EXPECTED }).min(0, { error: SIZE_EXPECTED }), z.string().regex(SIZE, { error: SIZE_EXPECTED })], {
+    error: SIZE_EXPECTED,
+  })
+  .transform((value) => (typeof value === 'number' ? value : scale(value.toUpperCase(), BYTE_UNITS)))
+  .refine((value) => Number.isSafeInteger(value), { error: SIZE_EXPECTED })
+  .meta({ unit: 'bytes' });
+
+/** Milliseconds: a number, or a text such as `300ms`, `5m`, `2h`, `5d`. Never zero. */
+export const duration = z
+  .union([z.int({ error: TIME_EXPECTED }).min(1, { error: TIME_EXPECTED }), z.string().regex(TIME, { error: TIME_EXPECTED })], {
+    error: TIME_EXPECTED,
+  })
+  .transform((value) => (typeof value === 'number' ? value : scale(value, TIME_UNITS)))
+  .refine((value) => value >= 1 && value <= LONGEST_MS, { error: 'expected a duration between 1ms and 24d' })
+  .meta({ unit: 'duration' });
+
 /** At least one duration. */
 export const durations = z.array(duration).min(1);
+
+/** @returns `value` in the largest unit that leaves no rest: 52428800 is `50MiB`. */
+export function asBytes(value: number): string {
+  return largestUnit(value, [
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+    ['B', 1],
+  ]);
+}
+
+/** @returns `valueMs` in the largest unit that leaves no rest: 300000 is `5m`. */
+export function asDuration(valueMs: number): string {
+  return largestUnit(valueMs, [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+    ['ms', 1],
+  ]);
+}
+
+function largestUnit(value: number, units: readonly (readonly [string, number])[]): string {
+  for (const [name, factor] of units) if (value >= factor && value % factor === 0) return `${value / factor}${name}`;
+  return String(value);
+}

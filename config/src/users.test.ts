@@ -1,0 +1,113 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { explain } from './explain.ts';
+import { changeUsers, loadUsers, parseUsers } from './users.ts';
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA';
+/** In a flow mapping its commas would end it. */
+const QUOTED = `"${HASH}"`;
+
+let folder: string;
+let file: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'posthorn-users-'));
+  file = join(folder, 'users.yaml');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function problemsIn(text: string): string {
+  const result = parseUsers(text, 'users.yaml');
+  return result.ok ? 'valid' : explain(result.problems);
+}
+
+describe('reading', () => {
+  it('a missing file has nobody in it, and so has an empty one', () => {
+    expect(loadUsers(file)).toEqual({ ok: true, users: [] });
+    writeFileSync(file, '# nobody yet\n');
+    expect(loadUsers(file)).toEqual({ ok: true, users: [] });
+  });
+  it('gives names, hashes, addresses and quotas', () => {
+    const result = parseUsers(
+      `alice: { password: ${QUOTED}, addresses: [a@example.org], quotaBytes: 1KiB }\nbob: { password: ${QUOTED} }`,
+      'u',
+    );
+    expect(result).toEqual({
+      ok: true,
+      users: [
+        { name: 'alice', passwordHash: HASH, addresses: ['a@example.org'], quotaBytes: 1024 },
+        { name: 'bob', passwordHash: HASH, addresses: [] },
+      ],
+    });
+  });
+  it('a password in clear is refused and never shown', () => {
+    const text = problemsIn('alice:\n  password: hunter2\n');
+    expect(text).toBe('users.yaml:2:13: alice.password: expected an argon2id hash, as `posthorn user add` writes it\n');
+  });
+  it('a hash without quotes in a flow mapping is a problem that shows no part of it', () => {
+    const text = problemsIn(`alice: { password: ${HASH} }`);
+    expect(text).toMatch(/alice\.password: expected an argon2id hash/);
+    expect(text).not.toMatch(/c2Fsd|aGFz/);
+  });
+  it.each(['../alice', 'a/b', '.hidden', '"a b"', '""', '"a\\nb"', 'a@b@c', '"-rf"'])('the name %s is refused', (name) => {
+    expect(problemsIn(`${name}: { password: ${QUOTED} }`)).toMatch(/expected a name such as alice/);
+  });
+  it('one address has one user, one name one spelling', () => {
+    const text = problemsIn(
+      `alice: { password: ${QUOTED}, addresses: [a@example.org] }\nbob: { password: ${QUOTED}, addresses: [A@EXAMPLE.org] }\nAlice: { password: ${QUOTED} }`,
+    );
+    expect(text).toMatch(/users\.yaml:2:\d+: bob\.addresses\[0\]: this address is alice's already/);
+    expect(text).toMatch(/users\.yaml:3:1: Alice: is the same name as alice/);
+    expect(text).not.toContain('c2Fsd');
+  });
+});
+
+describe('writing', () => {
+  it('makes a file that only its owner may read, and leaves nothing else behind', () => {
+    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: ['alice@example.org'] } });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder)).toEqual(['users.yaml']);
+    expect(loadUsers(file)).toEqual({
+      ok: true,
+      users: [{ name: 'alice', passwordHash: HASH, addresses: ['alice@example.org'] }],
+    });
+  });
+  it('keeps comments and order', () => {
+    writeFileSync(file, `# who works here\nalice: # since May\n  password: ${HASH}\nbob:\n  password: ${HASH}\n`);
+    changeUsers(file, { set: { name: 'carol', passwordHash: HASH, addresses: [] } });
+    changeUsers(file, { remove: 'bob' });
+    const text = readFileSync(file, 'utf8');
+    expect(text).toContain('# who works here');
+    expect(text).toContain('# since May');
+    expect(text.indexOf('alice')).toBeLessThan(text.indexOf('carol'));
+    expect(text).not.toContain('bob');
+  });
+  it('keeps the comment of a file that had nobody in it', () => {
+    writeFileSync(file, '# nobody yet\n');
+    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: [] } });
+    expect(readFileSync(file, 'utf8')).toContain('# nobody yet');
+  });
+  it('leaves an invalid file alone, and refuses a change that would make one', () => {
+    writeFileSync(file, 'alice: 7\n');
+    expect(changeUsers(file, { remove: 'alice' }).ok).toBe(false);
+    expect(readFileSync(file, 'utf8')).toBe('alice: 7\n');
+    rmSync(file);
+    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: ['x@example.org'] } });
+    const taken = changeUsers(file, { set: { name: 'bob', passwordHash: HASH, addresses: ['X@example.org'] } });
+    expect(taken.ok).toBe(false);
+    expect(readFileSync(file, 'utf8')).not.toContain('bob');
+  });
+  it('a name such as 1 or true stays a name', () => {
+    for (const name of ['1', 'true', 'null']) {
+      changeUsers(file, { set: { name, passwordHash: HASH, addresses: [] } });
+      const read = loadUsers(file);
+      expect(read.ok && read.users.some((user) => user.name === name)).toBe(true);
+    }
+  });
+  it('throws when the folder is not there', () => {
+    expect(() => changeUsers(join(folder, 'none/users.yaml'), { set: { name: 'a', passwordHash: HASH, addresses: [] } })).toThrow(
+      /ENOENT/,
+    );
+  });
+});

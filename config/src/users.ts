@@ -1,0 +1,134 @@
+/**
+ * The file of users: name -> password hash, addresses, quota. Read by the supervisor at start and reload and by the
+ * commands `posthorn user …`, which also write it: atomically, readable for its owner only, comments kept.
+ * Reading gives all users or every problem; a missing file is one without users.
+ */
+import { existsSync } from 'node:fs';
+import { z } from 'zod';
+import { Document, isMap, parseDocument } from 'yaml';
+import { checkShape, inOrder } from './issues.ts';
+import type { Problem } from './problem.ts';
+import { bytes } from './units.ts';
+import { writeAtomically } from './write-atomically.ts';
+import { parseYaml, readText, type YamlSource } from './yaml-source.ts';
+
+/** A user as core's directory takes it. */
+export interface UserEntry {
+  readonly name: string;
+  /** `$argon2id$…` PHC string. */
+  readonly passwordHash: string;
+  readonly addresses: readonly string[];
+  readonly quotaBytes?: number;
+}
+
+export type UsersResult =
+  | { readonly ok: true; readonly users: readonly UserEntry[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
+/** A user's name is a folder under data/ and a login: no slash, no leading dot, nothing that needs quoting. */
+export const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+=-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?$/;
+export const ADDRESS = /^[^\s<>@]+@[^\s<>@]+$/;
+
+const userSchema = z.strictObject({
+  password: z
+    .string()
+    .regex(
+      /^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/,
+      'expected an argon2id hash, as `posthorn user add` writes it',
+    ),
+  addresses: z.array(z.string().regex(ADDRESS, 'expected an address, such as alice@example.org')).default([]),
+  quotaBytes: bytes.optional(),
+});
+
+const usersSchema = z.record(
+  z
+    .string()
+    .max(200, 'expected a name of at most 200 characters')
+    .regex(USER_NAME, 'expected a name such as alice or alice@example.org'),
+  userSchema,
+);
+
+/** Reads and checks a file of users. @param file path; when there is none, nobody is in it */
+export function loadUsers(file: string): UsersResult {
+  if (!existsSync(file)) return { ok: true, users: [] };
+  const read = readText(file, MAX_FILE_BYTES);
+  return read.ok ? parseUsers(read.text, file) : read;
+}
+
+/** Checks a file of users that is in memory already. */
+export function parseUsers(text: string, file: string): UsersResult {
+  const parsed = parseYaml(text, file);
+  if (!parsed.ok) return parsed;
+  const shaped = checkShape(usersSchema, parsed.source);
+  if (!shaped.ok) return { ok: false, problems: shaped.problems.map(withoutSecret) };
+  const problems = checkNames(Object.entries(shaped.value), parsed.source);
+  if (problems.length > 0) return { ok: false, problems: inOrder(problems) };
+  const users = Object.entries(shaped.value).map(([name, { password, addresses, quotaBytes }]) => {
+    const user = { name, passwordHash: password, addresses };
+    return quotaBytes === undefined ? user : { ...user, quotaBytes };
+  });
+  return { ok: true, users };
+}
+
+/** Names and addresses belong to one user each, whatever their case: they are folders, and mail must know where to go. */
+function checkNames(
+  entries: readonly (readonly [string, { readonly addresses: readonly string[] }])[],
+  source: YamlSource,
+): Problem[] {
+  const problems: Problem[] = [];
+  const names = new Map<string, string>();
+  const owners = new Map<string, string>();
+  for (const [name, { addresses }] of entries) {
+    const same = names.get(name.toLowerCase());
+    if (same !== undefined)
+      problems.push(source.problem([name], 'key', `is the same name as ${same}, since case does not count`));
+    else names.set(name.toLowerCase(), name);
+    for (const [index, address] of addresses.entries()) {
+      const owner = owners.get(address.toLowerCase());
+      if (owner !== undefined)
+        problems.push(source.problem([name, 'addresses', index], 'value', `this address is ${owner}'s already`));
+      else owners.set(address.toLowerCase(), name);
+    }
+  }
+  return problems;
+}
+
+/** A password written in clear by mistake must not travel on into a log. */
+function withoutSecret(problem: Problem): Problem {
+  if (!/\.password$|\["[^"]*"\]\.password$/.test(problem.path)) return problem;
+  const { source: _source, ...rest } = problem;
+  return { ...rest, message: problem.message.replace(/, found .*$/s, '') };
+}
+
+export type UsersChange = { readonly set: UserEntry } | { readonly remove: string };
+
+/**
+ * Adds, replaces or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
+ * Comments and order of the rest stay as they are.
+ * @returns problems when the file there is not valid (it is left alone then), or when the change would make it so
+ * @throws the system's error when it cannot be written
+ */
+export function changeUsers(file: string, change: UsersChange): UsersResult {
+  const before = existsSync(file) ? readText(file, MAX_FILE_BYTES) : ({ ok: true, text: '' } as const);
+  if (!before.ok) return before;
+  const checked = parseUsers(before.text, file);
+  if (!checked.ok) return checked;
+  const parsed = parseDocument(before.text, { uniqueKeys: false });
+  const document: Document = isMap(parsed.contents) ? parsed : new Document({});
+  if (!isMap(parsed.contents)) {
+    document.commentBefore =
+      parsed.commentBefore ?? parsed.comment ?? ' Users of Posthorn. `posthorn user add NAME` writes here.';
+  }
+  if ('remove' in change) document.delete(change.remove);
+  else {
+    const { name, passwordHash, addresses, quotaBytes } = change.set;
+    const entry = document.createNode({ password: passwordHash, addresses, ...(quotaBytes === undefined ? {} : { quotaBytes }) });
+    document.set(name, entry);
+  }
+  const text = document.toString({ lineWidth: 0 });
+  const after = parseUsers(text, file);
+  if (after.ok) writeAtomically(file, text);
+  return after;
+}
