@@ -37,6 +37,9 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
  */
 type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls';
 
+/** What a reply is to: only commands count as errors. */
+type Answered = 'command' | 'message';
+
 const BAD_LINES = {
   'too-long': lineTooLong500,
   'bare-line-end': bareLineEnd500,
@@ -80,7 +83,7 @@ class SmtpSession implements Session {
 
   start(): void {
     try {
-      this.#run(() => askConnect(this.#conversation), true);
+      this.#run(() => askConnect(this.#conversation), 'command');
     } catch (cause) {
       this.#fail(cause);
     }
@@ -102,6 +105,8 @@ class SmtpSession implements Session {
   }
 
   secured(tls: TlsFacts): void {
+    // Before the banner (implicit TLS) or after STARTTLS: at no other time can a handshake end.
+    if (this.#waiting !== 'tls' && this.#waiting !== 'start') return;
     this.#conversation.secured(tls);
     if (this.#waiting === 'tls') this.#waiting = 'nothing';
   }
@@ -147,12 +152,12 @@ class SmtpSession implements Session {
         const { reading } = this.#conversation;
         if (reading.of === 'message') {
           at = reading.reception.take(chunk, at, to);
-          if (reading.reception.ended) this.#run(() => this.#endMessage(reading.reception), false);
+          if (reading.reception.ended) this.#run(() => this.#endMessage(reading.reception), 'message');
           else if (reading.reception.blocked) this.#awaitWriter(reading.reception);
         } else {
           const event = this.#lines.next(chunk, at, to);
           at = this.#lines.at;
-          if (event === 'line') this.#run(() => this.#runLine(this.#lines.text), true);
+          if (event === 'line') this.#run(() => this.#runLine(this.#lines.text), 'command');
           else if (event !== 'more') this.#refuseLine(event);
         }
       }
@@ -170,7 +175,7 @@ class SmtpSession implements Session {
   /** A line that could not be read ends an AUTH exchange, too. */
   #refuseLine(event: Exclude<LineEvent, 'line' | 'more'>): void {
     this.#conversation.read();
-    this.#reply(BAD_LINES[event], true);
+    this.#reply(BAD_LINES[event], 'command');
   }
 
   #endMessage(reception: Reception): Answer {
@@ -183,29 +188,29 @@ class SmtpSession implements Session {
   }
 
   /** Runs one step; its reply is written now, or when it is there. */
-  #run(step: () => Answer, countsErrors: boolean): void {
+  #run(step: () => Answer, to: Answered): void {
     const answer = step();
     if (answer instanceof Promise) {
       this.#waiting = 'verdict';
       void answer.then(
-        (reply) => this.#answered(reply, countsErrors),
+        (reply) => this.#answered(reply, to),
         (cause: unknown) => {
           this.#conversation.log('error', 'smtp.failed', { cause });
-          this.#answered(localError451, countsErrors);
+          this.#answered(localError451, to);
         },
       );
     } else {
       this.#waiting = 'nothing';
-      this.#reply(answer, countsErrors);
+      this.#reply(answer, to);
     }
   }
 
-  #answered(reply: Reply, countsErrors: boolean): void {
+  #answered(reply: Reply, to: Answered): void {
     this.#waiting = 'nothing';
     // What the step took up while nobody was there to use it any more.
     if (this.#over) this.#conversation.endTransaction();
     else {
-      this.#reply(reply, countsErrors);
+      this.#reply(reply, to);
       this.#goOn();
     }
   }
@@ -244,9 +249,12 @@ class SmtpSession implements Session {
   }
 
   /** The one place where a reply goes out, errors are counted, and what follows a reply is done. */
-  #reply(given: Reply, countsErrors: boolean): void {
+  #reply(given: Reply, to: Answered): void {
     let reply = given;
-    if (countsErrors && reply.code >= 500) {
+    if (to === 'message') {
+      // A refused message is no slip of the client's; an accepted one makes up for those that were.
+      if (reply.code === 250) this.#errors = 0;
+    } else if (reply.code >= 500) {
       this.#errors += 1;
       if (this.#errors > this.#conversation.profile.limits.maxErrors) reply = tooManyErrors421;
     }

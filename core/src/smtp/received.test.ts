@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { headerDate, protocolKeyword, receivedHeader } from './received.ts';
+
+const origin = {
+  listener: 'mx',
+  clientAddress: '2001:db8::7',
+  clientPort: 4025,
+  helo: 'client.example',
+  protocol: 'ESMTPS',
+  sessionId: 'S1',
+};
+
+describe('receivedHeader', () => {
+  it('has the clauses of RFC 5321 §4.4, and the TLS in a comment', () => {
+    const header = receivedHeader({
+      hostname: 'mx.example.org',
+      id: 'ID1',
+      origin,
+      tls: { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' },
+      onlyRecipient: 'alice@example.org',
+      receivedAtMs: Date.UTC(2026, 1, 3, 4, 5, 6),
+    });
+    expect(header).toBe(
+      'Received: from client.example ([IPv6:2001:db8::7])\r\n' +
+        '\t(using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256)\r\n' +
+        '\tby mx.example.org (Posthorn) with ESMTPS id ID1\r\n' +
+        '\tfor <alice@example.org>;\r\n' +
+        '\tTue, 03 Feb 2026 04:05:06 +0000\r\n',
+    );
+  });
+
+  it('names no recipient where there are several', () => {
+    const trace = { hostname: 'h', id: 'i', origin, tls: undefined, onlyRecipient: undefined, receivedAtMs: 0 };
+    expect(receivedHeader(trace)).not.toContain('for ');
+  });
+});
+
+describe('protocolKeyword', () => {
+  it('is that of RFC 3848', () => {
+    expect(protocolKeyword(false, true, false)).toBe('SMTP');
+    expect(protocolKeyword(true, false, false)).toBe('ESMTP');
+    expect(protocolKeyword(true, true, false)).toBe('ESMTPS');
+    expect(protocolKeyword(true, false, true)).toBe('ESMTPA');
+    expect(protocolKeyword(true, true, true)).toBe('ESMTPSA');
+  });
+});
+
+describe('headerDate', () => {
+  it('is an RFC 5322 date in UTC', () => {
+    expect(headerDate(0)).toBe('Thu, 01 Jan 1970 00:00:00 +0000');
+  });
+});
