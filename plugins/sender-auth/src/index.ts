@@ -1,1 +1,2 @@
-export {};
+/** The sender-auth plugin. */
+export { plugin as default } from './plugin.ts';
