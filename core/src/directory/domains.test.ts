@@ -13,7 +13,7 @@ function user(name: string, ...addresses: string[]): User {
 const USERS = [user('alice', 'alice@example.org', 'a.smith@straße.example'), user('bob', 'bob@example.org'), user('Carol')];
 
 function directory(options: Partial<DomainOptions> = {}, more: Record<string, DomainOptions> = {}) {
-  return createDirectory({ 'Example.org': domain(options), 'straße.example': domain(), ...more }, USERS);
+  return createDirectory({ domains: { 'Example.org': domain(options), 'straße.example': domain(), ...more }, users: USERS });
 }
 
 /** `mailbox` names and foreign addresses an address leads to, or the kind of the answer. */
@@ -53,7 +53,10 @@ describe('an address of a user', () => {
   });
   it('plus addressing can be off', () => expect(leadsTo('alice+x@example.org', { plusAddressing: false })).toBe('unknown'));
   it('the exact address goes before the tag', () => {
-    const own = createDirectory({ 'a.example': domain() }, [user('x', 'x@a.example'), user('y', 'x+y@a.example')]);
+    const own = createDirectory({
+      domains: { 'a.example': domain() },
+      users: [user('x', 'x@a.example'), user('y', 'x+y@a.example')],
+    });
     expect(own.resolve('x+y@a.example')).toMatchObject({ targets: [{ mailbox: 'y' }] });
   });
 });
@@ -149,15 +152,15 @@ describe('postmaster', () => {
     }
   });
   it('is the user of that name, or admin, or an alias', () => {
-    const own = (...users: User[]) => createDirectory({ 'a.example': domain() }, users).resolve('postmaster');
+    const own = (...users: User[]) => createDirectory({ domains: { 'a.example': domain() }, users }).resolve('postmaster');
     expect(own(user('x'), user('admin'))).toMatchObject({ targets: [{ mailbox: 'admin' }] });
     expect(own(user('admin'), user('Postmaster'))).toMatchObject({ targets: [{ mailbox: 'Postmaster' }] });
     expect(leadsTo('postmaster', { aliases: { postmaster: 'bob' } })).toEqual(['bob']);
   });
   it('goes before a catch-all', () => expect(leadsTo('postmaster@example.org', { catchAll: 'bob' })).toEqual(['alice']));
   it('is nobody where there is no user at all', () => {
-    expect(createDirectory({ 'a.example': domain() }, []).resolve('postmaster')).toEqual({ is: 'unknown' });
-    expect(createDirectory({}, USERS).resolve('postmaster')).toEqual({ is: 'unknown' });
+    expect(createDirectory({ domains: { 'a.example': domain() }, users: [] }).resolve('postmaster')).toEqual({ is: 'unknown' });
+    expect(createDirectory({ domains: {}, users: USERS }).resolve('postmaster')).toEqual({ is: 'unknown' });
   });
 });
 

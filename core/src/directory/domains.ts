@@ -50,12 +50,16 @@ const MAX_DEPTH = 10;
 /** RFC 5321 §4.5.1: every domain that takes mail has a postmaster. */
 const POSTMASTER = 'postmaster';
 
-/**
- * Builds the directory.
- * @param domains by name, in any form and case
- * @param users in the order of the file: the first one is postmaster when no other is found
- */
-export function createDirectory(domains: Readonly<Record<string, DomainOptions>>, users: readonly User[]): Directory {
+/** What a directory is made from. */
+export interface DirectoryParts {
+  /** By name, in any form and case. */
+  readonly domains: Readonly<Record<string, DomainOptions>>;
+  /** In the order of the file: the first one is postmaster when no other is found. */
+  readonly users: readonly User[];
+}
+
+/** Builds the directory. */
+export function createDirectory({ domains, users }: DirectoryParts): Directory {
   const byDomain = new Map(Object.entries(domains).map(([name, options]) => makeDomain(name, options)));
   const byName = new Map(users.map((user) => [user.name.toLowerCase(), user]));
   const byAddress = new Map<string, User>();
