@@ -18,7 +18,9 @@ const FROM_STRICT = 'From: Eve <eve@strict.example>\r\n\r\nhello\r\n';
 
 async function signed(content: string): Promise<string> {
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  const { signatures } = await dkimSign(content, { signingDomain: 'sender.example', selector: 'k1', privateKey: pem });
+  // The library signs by `signatureData`; its types ask for one signature's fields beside it.
+  const key = { signingDomain: 'sender.example', selector: 'k1', privateKey: pem };
+  const { signatures } = await dkimSign(content, { ...key, signatureData: [key] });
   return signatures + content;
 }
 
