@@ -2,7 +2,7 @@
 import type { QueueStorePlugin } from '@posthorn/sdk';
 import { createLevelStore } from './store.ts';
 
-export { createLevelStore, type LevelStoreOptions } from './store.ts';
+export { createLevelStore, type LevelQueueStore, type LevelStoreOptions } from './store.ts';
 export { type FileOps, nodeFileOps } from './file-ops.ts';
 
 export const queuePlugin: QueueStorePlugin = {

@@ -60,7 +60,7 @@ export function decodeSegmentHead(head: Buffer, number: number): Salt | undefine
 /** A salt that was never used and never is zero, as the rest of a fresh file may be. */
 export function newSalt(): Salt {
   const bytes = randomBytes(8);
-  return { low: bytes.readUInt32LE(0) | 1, high: bytes.readUInt32LE(4) };
+  return { low: (bytes.readUInt32LE(0) | 1) >>> 0, high: bytes.readUInt32LE(4) };
 }
 
 export class Segments {

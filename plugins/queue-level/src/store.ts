@@ -37,6 +37,11 @@ export interface LevelStoreOptions {
   readonly files?: FileOps;
 }
 
+export interface LevelQueueStore extends QueueStore {
+  /** Does now what is done every `flushMs`: writes what waits, brings the index up to date, frees and compacts segments. */
+  maintain(): Promise<void>;
+}
+
 /** Envelopes in memory that make a checkpoint start early, and that make `add` wait for it. */
 const EARLY_BYTES = 16 * 1024 * 1024;
 const WAIT_BYTES = 64 * 1024 * 1024;
@@ -54,7 +59,7 @@ function storedOf(entry: Entry): { envelope: Envelope; state: DeliveryState | un
   return { envelope: JSON.parse(entry.envelope.toString()) as Envelope, state };
 }
 
-class LevelStore implements QueueStore {
+class LevelStore implements LevelQueueStore {
   readonly #options: Required<LevelStoreOptions>;
   #parts: Parts | undefined;
   #accepting = false;
@@ -90,7 +95,7 @@ class LevelStore implements QueueStore {
     const drafts = group.map(draftMessage);
     const withFiles = group.some((message) => message.file !== undefined);
     try {
-      if (parts.table.dirtyBytes > WAIT_BYTES) await this.#maintain();
+      if (parts.table.dirtyBytes > WAIT_BYTES) await this.maintain();
       if (withFiles) await parts.bodies.adopt(group);
       try {
         await this.#write(parts, drafts, (segment, offsets) => {
@@ -237,7 +242,7 @@ class LevelStore implements QueueStore {
   }
 
   #changed(parts: Parts): void {
-    if (parts.table.dirtyBytes > EARLY_BYTES && this.#upkeep === undefined) void this.#maintain();
+    if (parts.table.dirtyBytes > EARLY_BYTES && this.#upkeep === undefined) void this.maintain();
     else this.#arm();
   }
 
@@ -245,12 +250,12 @@ class LevelStore implements QueueStore {
     if (this.#cancelTimer !== undefined || !this.#accepting) return;
     this.#cancelTimer = this.#options.clock.after(this.#options.flushMs, () => {
       this.#cancelTimer = undefined;
-      void this.#maintain();
+      void this.maintain();
     });
   }
 
   /** Flush, checkpoint, compaction; one at a time. Never rejects: what fails is reported and tried again. */
-  #maintain(): Promise<void> {
+  maintain(): Promise<void> {
     this.#upkeep ??= this.#runUpkeep().finally(() => {
       this.#upkeep = undefined;
     });
@@ -283,6 +288,6 @@ class LevelStore implements QueueStore {
 }
 
 /** Makes the store of one shard; nothing is touched before its `open`. */
-export function createLevelStore(options: LevelStoreOptions): QueueStore {
+export function createLevelStore(options: LevelStoreOptions): LevelQueueStore {
   return new LevelStore(options);
 }

@@ -41,7 +41,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): QueueStore 
   async function copyOf(message: NewMessage): Promise<Held> {
     if (!ID.test(message.id)) throw new StoreError('PH_STORE_FAILED', `not an id: ${message.id}`);
     const parts: Uint8Array[] = [...message.pieces];
-    if (message.file !== undefined) parts.push((await readFile(message.file.path)).subarray(message.file.from, message.file.to));
+    if (message.file !== undefined) {
+      const { path, from, to } = message.file;
+      const bytes = await readFile(path);
+      if (from < 0 || to < from || to > bytes.length) {
+        throw new StoreError('PH_STORE_FAILED', `range ${from} to ${to} of a spool file of ${bytes.length} bytes`);
+      }
+      parts.push(bytes.subarray(from, to));
+    }
     return { envelope: Buffer.from(message.envelope), body: Buffer.concat(parts), state: undefined };
   }
 
