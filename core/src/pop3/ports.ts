@@ -12,17 +12,20 @@ export interface DropMessage {
   readonly sizeBytes: number;
 }
 
-/** A locked maildrop: a snapshot that stays as it was opened. */
+/** A locked maildrop: a snapshot that stays as it was opened. Answers at once where nothing has to be waited for. */
 export interface Maildrop {
   readonly messages: readonly DropMessage[];
-  /** The bytes of message `index` with CRLF line ends, in order. Throws when the file is gone. */
+  /** The bytes of message `index` with CRLF line ends, in order; each chunk belongs to the caller. Throws when the file is gone. */
   read(index: number): AsyncIterable<Uint8Array>;
-  /** Small messages at once, without a stream: undefined when it is larger than `maxBytes`. */
-  readWhole(index: number, maxBytes: number): Promise<Uint8Array | undefined>;
+  /**
+   * Small messages at once, without a stream; the bytes belong to the caller.
+   * @returns undefined when it is larger than `maxBytes`, or longer than it was said to be: then use `read`. Throws when the file is gone.
+   */
+  readWhole(index: number, maxBytes: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
   commit(deleted: readonly number[]): Promise<{ failed: number }>;
-  /** Gives the lock up, deletes nothing. Safe to call twice. */
-  release(): Promise<void>;
+  /** Gives the lock up, deletes nothing. Safe to call twice, while `read` is under way, and while `commit` is (which goes on). Never throws. */
+  release(): void;
 }
 
 export type OpenResult =
@@ -33,7 +36,8 @@ export type OpenResult =
   | { readonly ok: false; readonly why: 'failed'; readonly cause: string };
 
 export interface MaildropOpener {
-  open(user: string): Promise<OpenResult>;
+  /** Never throws or rejects. */
+  open(user: string): OpenResult | Promise<OpenResult>;
 }
 
 export interface Pop3Profile {
@@ -41,7 +45,9 @@ export interface Pop3Profile {
   readonly hostname: string;
   readonly starttls: boolean;
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
+  /** Command line with CRLF; RFC 2449 §4 says 255, AUTH and long passwords need more. */
   readonly maxLineBytes: number;
+  /** Commands answered by -ERR, failed logins among them, before the session is closed. */
   readonly maxErrors: number;
 }
 

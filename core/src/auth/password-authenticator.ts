@@ -1,0 +1,160 @@
+/**
+ * The Authenticator over users and argon2id. Made once for each thread by wiring, used by SMTP AUTH and POP3.
+ * In this order: throttle, logins remembered, argon2id. An unknown user goes the whole way with a hash that nothing
+ * matches, so that neither answer nor time tells who exists. An unusable stored hash or a failing computation is
+ * logged and refused as wrong credentials or `throttled`; nothing here throws.
+ */
+import { randomBytes } from 'node:crypto';
+import type { User } from '../directory/directory.ts';
+import type { Clock } from '../mail/clock.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import type { Authenticator, LoginResult } from './authenticator.ts';
+import { clientNetwork } from './client-network.ts';
+import { DEFAULT_PASSWORD_COST, formatPasswordHash, PasswordHashError, verifyPassword } from './password.ts';
+import { DEFAULT_THROTTLE_LIMITS, Throttle, type ThrottleLimits } from './throttle.ts';
+import { Turnstile } from './turnstile.ts';
+import { VerifiedLogins } from './verified-logins.ts';
+
+export interface AuthenticatorLimits extends ThrottleLimits {
+  /** How long a verified login is remembered. */
+  readonly rememberMs: number;
+  readonly maxRemembered: number;
+  /** argon2id computations at once; each takes one of libuv's threads and 19 MiB. */
+  readonly maxComputing: number;
+  readonly maxWaiting: number;
+  /** Of those that compute or wait, how many may come from one client network. */
+  readonly maxPendingPerClient: number;
+}
+
+export const DEFAULT_AUTHENTICATOR_LIMITS: AuthenticatorLimits = {
+  ...DEFAULT_THROTTLE_LIMITS,
+  rememberMs: 300_000,
+  maxRemembered: 20_000,
+  maxComputing: 2,
+  maxWaiting: 200,
+  maxPendingPerClient: 50,
+};
+
+export interface AuthenticatorOptions {
+  /** The user a login name stands for, by today's configuration: asked at every check, so a reload counts at once. */
+  readonly findUser: (name: string) => User | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly limits?: Partial<AuthenticatorLimits>;
+}
+
+const THROTTLED: LoginResult = { ok: false, why: 'throttled' };
+const WRONG: LoginResult = { ok: false, why: 'credentials' };
+/** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
+const MAX_PASSWORD_LENGTH = 1024;
+const MAX_NAME_LENGTH = 320;
+
+/** Makes an Authenticator with tables and a random key of its own. */
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  return new PasswordAuthenticator(options, { ...DEFAULT_AUTHENTICATOR_LIMITS, ...options.limits });
+}
+
+class PasswordAuthenticator implements Authenticator {
+  readonly #options: AuthenticatorOptions;
+  readonly #limits: AuthenticatorLimits;
+  readonly #remembered: VerifiedLogins;
+  readonly #throttle: Throttle;
+  readonly #turnstile: Turnstile;
+  readonly #pending = new Map<string, Promise<LoginResult>>();
+  readonly #pendingByClient = new Map<string, number>();
+  readonly #nobodysHash: string;
+
+  constructor(options: AuthenticatorOptions, limits: AuthenticatorLimits) {
+    this.#options = options;
+    this.#limits = limits;
+    this.#remembered = new VerifiedLogins(randomBytes(32), limits.rememberMs, limits.maxRemembered);
+    this.#throttle = new Throttle(limits);
+    this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
+    this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
+  }
+
+  check(name: string, password: string, clientAddress: string): Promise<LoginResult> {
+    if (name.length > MAX_NAME_LENGTH || password.length > MAX_PASSWORD_LENGTH) return Promise.resolve(WRONG);
+    const { clock, counters, findUser } = this.#options;
+    const user = findUser(name);
+    const account = user?.name ?? name;
+    const nowMs = clock.monotonic();
+    if (!this.#throttle.allows(account, clientAddress, nowMs)) {
+      counters.add('auth.throttled');
+      return Promise.resolve(THROTTLED);
+    }
+    const storedHash = user?.passwordHash ?? this.#nobodysHash;
+    const digest = this.#remembered.digest(account, storedHash, password);
+    if (this.#remembered.has(account, digest, nowMs)) {
+      counters.add('auth.remembered');
+      return Promise.resolve({ ok: true, user: account });
+    }
+    return this.#verifyOnce(user, account, storedHash, password, digest, clientAddress);
+  }
+
+  /** A client that opens ten connections at once pays for one computation. */
+  #verifyOnce(
+    user: User | undefined,
+    account: string,
+    storedHash: string,
+    password: string,
+    digest: Buffer,
+    clientAddress: string,
+  ): Promise<LoginResult> {
+    const network = clientNetwork(clientAddress);
+    const key = `${network} ${digest.toString('base64')}`;
+    const underWay = this.#pending.get(key);
+    if (underWay !== undefined) return underWay;
+
+    const fromClient = this.#pendingByClient.get(network) ?? 0;
+    const computed =
+      fromClient < this.#limits.maxPendingPerClient
+        ? this.#turnstile.run(() => this.#matches(account, password, storedHash))
+        : undefined;
+    if (computed === undefined) {
+      this.#options.counters.add('auth.busy');
+      return Promise.resolve(THROTTLED);
+    }
+    this.#pendingByClient.set(network, fromClient + 1);
+    const result = computed.then((match): LoginResult => {
+      this.#pending.delete(key);
+      const left = (this.#pendingByClient.get(network) ?? 1) - 1;
+      if (left === 0) this.#pendingByClient.delete(network);
+      else this.#pendingByClient.set(network, left);
+      return this.#conclude(user !== undefined, account, match, digest, clientAddress);
+    });
+    this.#pending.set(key, result);
+    return result;
+  }
+
+  #conclude(exists: boolean, account: string, match: boolean | 'failed', digest: Buffer, clientAddress: string): LoginResult {
+    if (match === 'failed') return THROTTLED;
+    const nowMs = this.#options.clock.monotonic();
+    if (!match || !exists) {
+      this.#throttle.failed(account, clientAddress, nowMs);
+      this.#options.counters.add('auth.failures');
+      return WRONG;
+    }
+    this.#throttle.succeeded(account, clientAddress, nowMs);
+    this.#remembered.add(account, digest, nowMs);
+    this.#options.counters.add('auth.verified');
+    return { ok: true, user: account };
+  }
+
+  async #matches(account: string, password: string, storedHash: string): Promise<boolean | 'failed'> {
+    try {
+      return await verifyPassword(password, storedHash);
+    } catch (error) {
+      if (error instanceof PasswordHashError && storedHash !== this.#nobodysHash) {
+        this.#options.log.error('auth.unusable-hash', { user: account, cause: error.message });
+        // The same time as for everybody else, so that a broken entry does not tell that the user exists.
+        const answer = await this.#matches(account, password, this.#nobodysHash);
+        return answer === 'failed' ? answer : false;
+      }
+      this.#options.log.error('auth.failed', { user: account, cause: String(error) });
+      return 'failed';
+    }
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Local delivery into Maildirs, as the LocalMailbox port. Made once by wiring, used by delivery for all users.
+ * tmp/, sync, rename into new/, sync of new/: when `deliver` resolves the message outlives a crash of the machine, and
+ * until then a reader sees all of it or nothing. Messages are stored as they are sent by POP3, so that RETR streams
+ * the file. What fails is a MailboxError, the half-written file is removed.
+ */
+import { dirname, join, resolve } from 'node:path';
+import type { Clock } from '../mail/clock.ts';
+import type { Log } from '../observe/log.ts';
+import { EarlierDeliveries, OWN_SUFFIX } from './earlier-deliveries.ts';
+import { nodeFileCalls, type FileCalls } from './file-calls.ts';
+import { formatMessageName } from './file-name.ts';
+import { FolderSync } from './folder-sync.ts';
+import { MailboxError, type LocalMailbox } from './mailbox.ts';
+import { maildirOf } from './user-folder.ts';
+import { WireCounter } from './wire-form.ts';
+
+export interface LocalMailboxOptions {
+  /** Folder of mailboxes: `<root>/<user>/Maildir`. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The file system; tests bring one that fails. */
+  readonly files?: FileCalls;
+}
+
+const QUARANTINE = '.Quarantine';
+const CRLF = Buffer.from('\r\n');
+const QUEUE_ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/;
+/** A message is written in place up to here: into the page cache, some microseconds for each chunk. */
+const WRITE_IN_PLACE_BYTES = 256 * 1024;
+
+export function createLocalMailbox(options: LocalMailboxOptions): LocalMailbox {
+  return new Maildirs(options);
+}
+
+class Maildirs implements LocalMailbox {
+  readonly #root: string;
+  readonly #log: Log;
+  readonly #files: FileCalls;
+  readonly #earlier: EarlierDeliveries;
+  readonly #folders: FolderSync;
+  readonly #underWay = new Map<string, Promise<void>>();
+  #written = 0;
+
+  constructor({ root, clock, log, files = nodeFileCalls }: LocalMailboxOptions) {
+    this.#root = resolve(root);
+    this.#log = log;
+    this.#files = files;
+    this.#earlier = new EarlierDeliveries(clock, log);
+    this.#folders = new FolderSync((path) => files.syncFolder(path));
+  }
+
+  deliver(
+    mailbox: string,
+    id: string,
+    head: Uint8Array,
+    body: AsyncIterable<Uint8Array>,
+    folder: 'inbox' | 'quarantine' = 'inbox',
+  ): Promise<void> {
+    const inbox = maildirOf(this.#root, mailbox);
+    if (inbox === undefined) {
+      return Promise.reject(new MailboxError(true, '5.1.1', `${JSON.stringify(mailbox)} cannot be the name of a mailbox`));
+    }
+    if (!QUEUE_ID.test(id)) return Promise.reject(new MailboxError(false, '4.3.0', `${JSON.stringify(id)} is no queue id`));
+    const maildir = folder === 'inbox' ? inbox : join(inbox, QUARANTINE);
+    // Two addresses of one message may lead to one mailbox.
+    const key = `${maildir} ${id}`;
+    const underWay = this.#underWay.get(key);
+    if (underWay !== undefined) return underWay;
+    const delivery = this.#deliverOnce(maildir, id, head, body).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, delivery);
+    return delivery;
+  }
+
+  async #deliverOnce(maildir: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      if (await this.#earlier.has(maildir, id)) {
+        // Whether its folder was synced before the crash nobody knows.
+        await this.#folders.sync(join(maildir, 'new'));
+        return;
+      }
+      const tmp = join(maildir, 'tmp', `${id}.${process.pid}.${++this.#written}`);
+      const name = await this.#write(maildir, tmp, id, head, body);
+      this.#rename(tmp, join(maildir, 'new', name));
+    } catch (error) {
+      throw asMailboxError(error);
+    }
+    try {
+      await this.#folders.sync(join(maildir, 'new'));
+    } catch (error) {
+      this.#earlier.forget(maildir);
+      throw asMailboxError(error);
+    }
+    this.#earlier.add(maildir, id);
+  }
+
+  /** Writes and syncs the file. @returns the name it is to have. */
+  async #write(maildir: string, tmp: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<string> {
+    const file = await this.#create(maildir, tmp);
+    const counter = new WireCounter();
+    try {
+      try {
+        this.#files.write(file, head);
+        counter.push(head);
+        for await (const chunk of body) {
+          if (counter.fileBytes < WRITE_IN_PLACE_BYTES) this.#files.write(file, chunk);
+          else await this.#files.writeLater(file, chunk);
+          counter.push(chunk);
+        }
+        if (!counter.endsLine) {
+          this.#files.write(file, CRLF);
+          counter.push(CRLF);
+        }
+        await this.#files.sync(file);
+      } finally {
+        this.#files.close(file);
+      }
+    } catch (error) {
+      this.#remove(tmp);
+      throw error;
+    }
+    return formatMessageName(id + OWN_SUFFIX, counter.fileBytes, counter.wireBytes);
+  }
+
+  /** A mailbox is made when its first message comes. */
+  async #create(maildir: string, tmp: string): Promise<number> {
+    try {
+      return this.#files.create(tmp);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    let made = false;
+    for (const folder of ['tmp', 'new', 'cur']) made = this.#files.makeFolder(join(maildir, folder)) || made;
+    if (maildir.endsWith(QUARANTINE)) this.#markFolder(maildir);
+    if (made) {
+      for (let path = maildir; ; path = dirname(path)) {
+        await this.#folders.sync(path);
+        if (path === this.#root || path === dirname(path)) break;
+      }
+    }
+    return this.#files.create(tmp);
+  }
+
+  /** Maildir++: an empty file tells programs that this is a folder of the mailbox above it. */
+  #markFolder(maildir: string): void {
+    try {
+      this.#files.close(this.#files.create(join(maildir, 'maildirfolder')));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+
+  #rename(tmp: string, to: string): void {
+    try {
+      this.#files.rename(tmp, to);
+    } catch (error) {
+      this.#remove(tmp);
+      throw error;
+    }
+  }
+
+  #remove(tmp: string): void {
+    try {
+      this.#files.remove(tmp);
+    } catch (error) {
+      // It is removed when it is old enough; the delivery fails for a better reason than this.
+      this.#log.warn('maildrop.tmp-left', { file: tmp, cause: String(error) });
+    }
+  }
+}
+
+function asMailboxError(error: unknown): MailboxError {
+  if (error instanceof MailboxError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC') return new MailboxError(false, '4.3.1', 'the disk of the mailbox is full', { cause: error });
+  if (code === 'EDQUOT') return new MailboxError(false, '4.2.2', 'the mailbox is over the quota of its disk', { cause: error });
+  return new MailboxError(false, '4.3.0', `the message could not be put into the mailbox: ${String(error)}`, { cause: error });
+}

@@ -1,0 +1,140 @@
+/**
+ * Lists the messages of one Maildir: new/ and cur/, by name alone where the names tell the sizes. Used by the opener
+ * under the maildrop's lock. Other programs may add, rename and remove files meanwhile: a file seen twice is one
+ * message, one that vanished while it was counted is none.
+ */
+import { readdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DropMessage } from '../pop3/ports.ts';
+import { parseMessageName, uidlOf, type MessageName } from './file-name.ts';
+import { stampOf, type FolderStamp } from './folder-stamp.ts';
+import { measureFile, readSizeIndex, writeSizeIndex, type MessageSizes } from './size-index.ts';
+
+export type MessageFolder = 'new' | 'cur';
+
+/** A message and where it was when it was listed. */
+export interface ListedMessage extends DropMessage {
+  readonly folder: MessageFolder;
+  /** File name with flags. */
+  readonly name: string;
+  /** Bytes in the file; the same as `sizeBytes` when its lines end in CRLF. */
+  readonly fileBytes: number;
+}
+
+interface FoundFile {
+  readonly folder: MessageFolder;
+  readonly name: string;
+  readonly parsed: MessageName;
+}
+
+/** A folder below this many bytes is read at once: that takes less time than asking another thread to do it. */
+const SMALL_FOLDER_BYTES = 16 * 1024;
+const MAX_RESCANS = 2;
+
+/**
+ * @param before stamps of new/ and cur/, taken before the call.
+ * @returns messages in the order of their names, so in the order of their arrival; at once when no waiting is needed.
+ * @throws when a folder or file cannot be read.
+ */
+export function listMessages(
+  maildir: string,
+  before: readonly [FolderStamp, FolderStamp],
+): readonly ListedMessage[] | Promise<readonly ListedMessage[]> {
+  if (before[0].bytes > SMALL_FOLDER_BYTES || before[1].bytes > SMALL_FOLDER_BYTES) return listLarge(maildir, before[1]);
+  // New first: a message that another program moves to cur/ meanwhile is seen twice rather than not at all.
+  const files = unite(readOrNone(join(maildir, 'new')), readOrNone(join(maildir, 'cur')));
+  return sized(files) ?? countSizes(maildir, files);
+}
+
+async function listLarge(maildir: string, curBefore: FolderStamp): Promise<readonly ListedMessage[]> {
+  const cur = join(maildir, 'cur');
+  for (let rescans = 0, stamp = curBefore; ; rescans++) {
+    const files = unite(await readdirOrNone(join(maildir, 'new')), await readdirOrNone(cur));
+    const after = stampOf(cur);
+    // A name that changed in cur/ during the reading may have been missed: a client would think the message is gone.
+    if (after.mtimeNs === stamp.mtimeNs || rescans === MAX_RESCANS) return sized(files) ?? countSizes(maildir, files);
+    stamp = after;
+  }
+}
+
+function unite(inNew: readonly string[], inCur: readonly string[]): FoundFile[] {
+  const files = new Map<string, FoundFile>();
+  for (const name of inNew) add(files, 'new', name);
+  for (const name of inCur) add(files, 'cur', name);
+  return [...files.keys()].sort().map((base) => files.get(base)!);
+}
+
+function add(files: Map<string, FoundFile>, folder: MessageFolder, name: string): void {
+  if (name.charCodeAt(0) === 46) return;
+  const parsed = parseMessageName(name);
+  files.set(parsed.base, { folder, name, parsed });
+}
+
+/** The listing, or undefined when a size has to be looked up. */
+function sized(files: readonly FoundFile[]): ListedMessage[] | undefined {
+  const messages: ListedMessage[] = [];
+  const uidls = new Set<string>();
+  for (const file of files) {
+    const { fileBytes, wireBytes } = file.parsed;
+    if (fileBytes === undefined || wireBytes === undefined) return undefined;
+    messages.push(listed(file, fileBytes, wireBytes, uidls));
+  }
+  return messages;
+}
+
+async function countSizes(maildir: string, files: readonly FoundFile[]): Promise<ListedMessage[]> {
+  const known = await readSizeIndex(maildir);
+  const kept = new Map<string, MessageSizes>();
+  const messages: ListedMessage[] = [];
+  const uidls = new Set<string>();
+  let counted = 0;
+  for (const file of files) {
+    const { base, fileBytes, wireBytes } = file.parsed;
+    if (fileBytes !== undefined && wireBytes !== undefined) {
+      messages.push(listed(file, fileBytes, wireBytes, uidls));
+      continue;
+    }
+    let sizes = known.get(base);
+    if (sizes === undefined) {
+      sizes = await measureFile(join(maildir, file.folder, file.name));
+      if (sizes === undefined) continue;
+      counted++;
+    }
+    kept.set(base, sizes);
+    messages.push(listed(file, sizes.fileBytes, sizes.wireBytes, uidls));
+  }
+  if (counted > 0 || kept.size < known.size) await writeSizeIndex(maildir, kept);
+  return messages;
+}
+
+function listed(file: FoundFile, fileBytes: number, sizeBytes: number, uidls: Set<string>): ListedMessage {
+  let uidl = uidlOf(file.parsed.unique);
+  // Two files that differ only in the sizes they claim are two messages; RFC 1939 §7 wants two UIDLs.
+  if (uidls.has(uidl)) uidl = uidlOf(`${file.parsed.base}\n`);
+  uidls.add(uidl);
+  return { folder: file.folder, name: file.name, uidl, fileBytes, sizeBytes };
+}
+
+/** Names in a folder; none when there is no such folder. */
+export function readOrNone(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    return noneWhenAbsent(error);
+  }
+}
+
+async function readdirOrNone(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    return noneWhenAbsent(error);
+  }
+}
+
+/** A mailbox that never got a message has no folder yet. */
+function noneWhenAbsent(error: unknown): string[] {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+  throw error;
+}

@@ -1,0 +1,75 @@
+/**
+ * Sizes of messages whose names do not tell them (files that other programs put there), counted once and remembered
+ * in `<Maildir>/posthorn-sizes`. Used while the maildrop is locked, so there is one writer. It is a memory, not a
+ * record: a missing, damaged or half-written file costs a recount, nothing else. Written as a new file and renamed.
+ */
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WireCounter } from './wire-form.ts';
+
+export interface MessageSizes {
+  readonly fileBytes: number;
+  readonly wireBytes: number;
+}
+
+const FILE = 'posthorn-sizes';
+const HEADER = 'posthorn-sizes 1';
+const MAX_ENTRIES = 100_000;
+const MAX_INDEX_BYTES = 32 * 1024 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+
+/** What is remembered, by base name; empty when there is nothing, or nothing readable. */
+export async function readSizeIndex(maildir: string): Promise<Map<string, MessageSizes>> {
+  const sizes = new Map<string, MessageSizes>();
+  const path = join(maildir, FILE);
+  let text: string;
+  try {
+    if ((await stat(path)).size > MAX_INDEX_BYTES) return sizes;
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return sizes;
+    throw error;
+  }
+  const lines = text.split('\n');
+  if (lines[0] !== HEADER) return sizes;
+  // What follows the last line end was cut off while it was written.
+  for (const line of lines.slice(1, -1)) {
+    const match = /^(.+) (\d{1,15}) (\d{1,15})$/.exec(line);
+    if (match?.[1] !== undefined) sizes.set(match[1], { fileBytes: Number(match[2]), wireBytes: Number(match[3]) });
+  }
+  return sizes;
+}
+
+/** Remembers `sizes` in place of what was there; past a bound the rest is counted again next time. */
+export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string, MessageSizes>): Promise<void> {
+  const lines = [HEADER];
+  for (const [base, { fileBytes, wireBytes }] of sizes) {
+    if (lines.length > MAX_ENTRIES) break;
+    if (!base.includes('\n')) lines.push(`${base} ${fileBytes} ${wireBytes}`);
+  }
+  const path = join(maildir, FILE);
+  await writeFile(`${path}.new`, `${lines.join('\n')}\n`);
+  await rename(`${path}.new`, path);
+}
+
+/** Reads a file to count it. @returns undefined when it is gone. */
+export async function measureFile(path: string): Promise<MessageSizes | undefined> {
+  let file;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const counter = new WireCounter();
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
+      if (bytesRead === 0) return { fileBytes: counter.fileBytes, wireBytes: counter.wireBytes };
+      counter.push(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}

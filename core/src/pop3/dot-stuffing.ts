@@ -1,0 +1,81 @@
+/**
+ * Message bytes as the body of a multi-line reply (RFC 1939 §3): a dot is put before each line that begins with one,
+ * and the end is CRLF, a dot, CRLF, also after a message that does not end in CRLF. Used by RETR and TOP.
+ * Finds such lines by scanning for LF and dot together; where there is none, chunks pass through untouched.
+ */
+
+const LF = 10;
+const CR = 13;
+const DOT = 46;
+const LF_DOT = Buffer.from('\n.');
+const END = Buffer.from('.\r\n');
+const END_AFTER_OPEN_LINE = Buffer.from('\r\n.\r\n');
+
+export class DotStuffing {
+  #last = LF;
+  #lastButOne = CR;
+
+  /** @returns the chunk itself where no line of it begins with a dot. */
+  push(chunk: Uint8Array): Uint8Array {
+    const length = chunk.length;
+    if (length === 0) return chunk;
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, length);
+    const firstDot = this.#last === LF && bytes[0] === DOT ? 0 : afterLf(bytes, 0);
+    this.#lastButOne = length > 1 ? bytes[length - 2]! : this.#last;
+    this.#last = bytes[length - 1]!;
+    return firstDot < 0 ? bytes : stuff(bytes, firstDot);
+  }
+
+  /** What ends the reply. */
+  end(): Uint8Array {
+    return this.#last === LF && this.#lastButOne === CR ? END : END_AFTER_OPEN_LINE;
+  }
+}
+
+/** A whole message. */
+export function stuffWhole(bytes: Uint8Array): readonly Uint8Array[] {
+  const stuffing = new DotStuffing();
+  return [stuffing.push(bytes), stuffing.end()];
+}
+
+/** A message in chunks, the first of which was read already. The source is given back when the reader stops early. */
+export async function* stuffChunks(
+  first: Uint8Array | undefined,
+  source: AsyncIterator<Uint8Array>,
+  cut: (chunk: Uint8Array) => Uint8Array | undefined,
+): AsyncGenerator<Uint8Array> {
+  const stuffing = new DotStuffing();
+  try {
+    for (let chunk = first; chunk !== undefined;) {
+      const wanted = cut(chunk);
+      if (wanted === undefined) break;
+      yield stuffing.push(wanted);
+      const next = await source.next();
+      chunk = next.done === true ? undefined : next.value;
+    }
+  } finally {
+    await source.return?.();
+  }
+  yield stuffing.end();
+}
+
+/** Index of the first dot behind a LF in `bytes[from…)`, or -1. */
+function afterLf(bytes: Buffer, from: number): number {
+  const at = bytes.indexOf(LF_DOT, from);
+  return at < 0 ? -1 : at + 1;
+}
+
+function stuff(bytes: Buffer, firstDot: number): Buffer {
+  let dots = 0;
+  for (let dot = firstDot; dot >= 0; dot = afterLf(bytes, dot + 1)) dots++;
+  const stuffed = Buffer.allocUnsafe(bytes.length + dots);
+  let from = 0;
+  let to = 0;
+  for (let dot = firstDot; dot >= 0; dot = afterLf(bytes, dot + 1)) {
+    to += bytes.copy(stuffed, to, from, dot);
+    stuffed[to++] = DOT;
+    from = dot;
+  }
+  bytes.copy(stuffed, to, from);
+  return stuffed;
+}

@@ -1,0 +1,63 @@
+/**
+ * A message as the body of a reply, for RETR and TOP. Nothing is promised to the peer before the first bytes are read:
+ * a file that is gone is an -ERR, not a broken answer.
+ */
+import type { Conversation, TransactionState } from './conversation.ts';
+import { stuffChunks, stuffWhole } from './dot-stuffing.ts';
+import { fail, type Outcome } from './outcome.ts';
+import type { TopCutter } from './top-cutter.ts';
+import { when } from './when.ts';
+
+/** Larger ones are read while they are sent. */
+const WHOLE_BYTES = 128 * 1024;
+const LF = 10;
+
+/**
+ * @param cutter where to stop; undefined for the whole message.
+ * @param reply the first line, given the octets of the message as they are sent.
+ */
+export function sendMessage(
+  c: Conversation,
+  { drop }: TransactionState,
+  index: number,
+  cutter: TopCutter | undefined,
+  reply: (sizeBytes: number) => Outcome,
+): Outcome | Promise<Outcome> {
+  try {
+    const sent = when(drop.readWhole(index, WHOLE_BYTES), (bytes) => {
+      if (bytes !== undefined) {
+        const wanted = cutter === undefined ? bytes : (cutter.take(bytes) ?? bytes);
+        return { ...reply(octets(bytes)), body: stuffWhole(wanted) };
+      }
+      return stream(index, { drop }, cutter, reply);
+    });
+    return sent instanceof Promise ? sent.catch((error: unknown) => gone(c, index, error)) : sent;
+  } catch (error) {
+    return gone(c, index, error);
+  }
+}
+
+async function stream(
+  index: number,
+  { drop }: Pick<TransactionState, 'drop'>,
+  cutter: TopCutter | undefined,
+  reply: (sizeBytes: number) => Outcome,
+): Promise<Outcome> {
+  const source = drop.read(index)[Symbol.asyncIterator]();
+  const first = await source.next();
+  const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
+  return {
+    ...reply(drop.messages[index]!.sizeBytes),
+    stream: stuffChunks(first.done === true ? undefined : first.value, source, cut),
+  };
+}
+
+function gone(c: Conversation, index: number, error: unknown): Outcome {
+  c.ports.log.warn('pop3.read-failed', { session: c.facts.sessionId, message: index + 1, cause: String(error) });
+  return fail('The message cannot be read', 'SYS/TEMP');
+}
+
+/** Octets with the line end that is put behind a last line without one. */
+function octets(bytes: Uint8Array): number {
+  return bytes.length === 0 || bytes.at(-1) === LF ? bytes.length : bytes.length + 2;
+}

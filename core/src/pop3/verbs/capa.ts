@@ -1,0 +1,13 @@
+/** CAPA (RFC 2449 §5): what this session can do now. Ways to log in are named only where a password may be sent. */
+import type { AuthorizationState, Conversation, TransactionState } from '../conversation.ts';
+import { mayLogIn } from '../login.ts';
+import { ok, type Outcome } from '../outcome.ts';
+
+export function capa(c: Conversation, state: AuthorizationState | TransactionState): Outcome {
+  const secure = c.facts.tls !== undefined;
+  const lines = ['TOP', 'UIDL', 'RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', 'EXPIRE NEVER'];
+  if (mayLogIn(c.profile, secure, c.facts.clientAddress)) lines.push('USER', 'SASL PLAIN');
+  if (c.profile.starttls && !secure && state.at === 'authorization') lines.push('STLS');
+  lines.push('IMPLEMENTATION Posthorn', '.', '');
+  return ok('What this server can do', { body: [Buffer.from(lines.join('\r\n'), 'latin1')] });
+}

@@ -1,0 +1,12 @@
+/** LIST (RFC 1939 §5): sizes as RETR sends them, of one message or of all. */
+import type { Conversation, TransactionState } from '../conversation.ts';
+import { listing } from '../listing.ts';
+import { ok, type Outcome } from '../outcome.ts';
+
+export function list(_c: Conversation, state: TransactionState, index: number | undefined): Outcome {
+  if (index !== undefined) return ok(`${index + 1} ${state.drop.messages[index]!.sizeBytes}`);
+  return ok(
+    `${state.drop.messages.length - state.marks.size} messages`,
+    listing(state, (message) => String(message.sizeBytes)),
+  );
+}
