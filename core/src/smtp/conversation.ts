@@ -56,7 +56,7 @@ export class Conversation {
   /** Transactions begun. */
   transactions = 0;
   accepted = 0;
-  readonly evidence: { readonly connect: GivenEvidence[]; hello: GivenEvidence[]; readonly auth: GivenEvidence[] } = {
+  readonly evidence: { readonly connect: GivenEvidence[]; hello: GivenEvidence[]; auth: GivenEvidence[] } = {
     connect: [],
     hello: [],
     auth: [],
@@ -139,7 +139,9 @@ export class Conversation {
     this.tls = tls;
     this.helo = undefined;
     this.extended = false;
+    this.user = undefined;
     this.evidence.hello = [];
+    this.evidence.auth = [];
     this.#facts = undefined;
   }
 

@@ -1,6 +1,6 @@
 /**
  * The replies of the SMTP server that never change, by name and number, each encoded once. Verbs return them; only
- * smtp/session writes them. docs/replies.md lists them for operators. Enhanced codes: RFC 3463, RFC 5248.
+ * smtp/session writes them. Enhanced codes: RFC 3463, RFC 5248.
  */
 import { Reply } from '../wire/reply.ts';
 

@@ -87,7 +87,7 @@ class SmtpSession implements Session {
     } catch (cause) {
       this.#fail(cause);
     }
-    this.#endTurn();
+    if (this.#waiting === 'nothing') this.#goOn();
   }
 
   feed(chunk: Uint8Array): void {

@@ -122,6 +122,13 @@ describe('waiting for a verdict', () => {
     expect(codes()).toEqual([220, 250, 250, 250, 354]);
   });
 
+  it('keeps what comes before it was started', () => {
+    const { session, send, codes } = open();
+    send(GREETING);
+    session.start();
+    expect(codes()).toEqual([220, 250]);
+  });
+
   it('waits with what comes before the banner', async () => {
     const connect = heldStage<'connect'>();
     const { session, send, output, codes } = open({ hooks: { connect: connect.run } });
@@ -313,6 +320,18 @@ describe('STARTTLS', () => {
     session.secured({ version: 'TLSv1.3', cipher: 'X' });
     send('NOOP\r\n');
     expect(codes()).toEqual([220, 220, 250]);
+  });
+
+  it('forgets a login made before it', async () => {
+    const { session, send, codes } = open({ profile: { kind: 'submission', plaintextLogin: 'always' } });
+    session.start();
+    send('EHLO client.example\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n');
+    await settled(session);
+    expect(codes().at(-1)).toBe(235);
+    send('STARTTLS\r\n');
+    session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    send('EHLO client.example\r\nMAIL FROM:<alice@example.org>\r\n');
+    expect(codes().at(-1)).toBe(530);
   });
 
   it('is not announced when TLS was there from the start', () => {

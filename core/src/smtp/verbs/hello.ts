@@ -29,11 +29,14 @@ function row(verb: 'HELO' | 'EHLO'): Command<string> {
   };
 }
 
-/** @returns the name as it may stand in a trace header; a trailing dot is taken off. */
+/**
+ * @returns the name as it may stand in a trace header. A trailing dot is taken off, and an IPv6 literal without its tag,
+ * as some mail libraries send it, is given one.
+ */
 function helloName(argument: string): string | undefined {
   if (argument.startsWith('[')) {
-    const literal = addressLiteral(argument, 0);
-    return literal?.length === argument.length ? literal : undefined;
+    if (argument.indexOf(']') !== argument.length - 1) return undefined;
+    return addressLiteral(argument, 0) ?? addressLiteral(`[IPv6:${argument.slice(1)}`, 0);
   }
   const name = argument.endsWith('.') ? argument.slice(0, -1) : argument;
   return parseDomain(name) === undefined ? undefined : name;
