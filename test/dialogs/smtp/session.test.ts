@@ -322,6 +322,23 @@ describe('STARTTLS', () => {
     expect(codes()).toEqual([220, 220, 250]);
   });
 
+  it('discards what was kept behind it while a verdict was awaited', async () => {
+    const mail = heldStage<'mail'>();
+    const { session, send, codes } = open({ hooks: { mail: mail.run } });
+    session.start();
+    send(`${GREETING}MAIL FROM:<a@b.example>\r\n`);
+    send('STARTTLS\r\n');
+    send('HELO injected.example\r\nMAIL FROM:<injected@b.example>\r\n');
+    mail.asked[0]!.answer(PASS);
+    await settled(session);
+    session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    send(`${GREETING}MAIL FROM:<a@b.example>\r\n`);
+    mail.asked[1]!.answer(PASS);
+    await settled(session);
+    expect(codes()).toEqual([220, 250, 250, 220, 250, 250]);
+    expect(mail.asked.map(({ request }) => request.reversePath)).toEqual(['a@b.example', 'a@b.example']);
+  });
+
   it('forgets a login made before it', async () => {
     const { session, send, codes } = open({ profile: { kind: 'submission', plaintextLogin: 'always' } });
     session.start();
