@@ -4,7 +4,7 @@
  * its session) and does one session after another: USER, PASS, STAT, UIDL, RETR of one message, QUIT, in lock-step.
  * Prints one JSON line: sessions done, seconds, octets retrieved. Any answer other than +OK ends it with an error.
  */
-import { type Socket, createConnection } from 'node:net';
+import { createConnection } from 'node:net';
 
 export interface Pop3Load {
   readonly port: number;
@@ -32,7 +32,6 @@ class Client {
   private readonly script: readonly { readonly send: string; readonly many: boolean }[];
   private readonly load: Pop3Load;
   private readonly onDone: (error: Error | undefined, bytes: number) => void;
-  private socket: Socket | undefined;
 
   constructor(load: Pop3Load, user: string, onDone: (error: Error | undefined, bytes: number) => void) {
     this.load = load;
@@ -55,14 +54,13 @@ class Client {
     this.step = 0;
     let retrieved = 0;
     const socket = createConnection({ port: this.load.port, host: '127.0.0.1', noDelay: true });
-    this.socket = socket;
     const fail = (error: Error) => {
       socket.removeAllListeners();
       socket.on('error', () => undefined); // Its fate is told already.
       socket.destroy();
       this.onDone(error, 0);
     };
-    socket.on('data', (data) => {
+    socket.on('data', (data: Buffer) => {
       this.kept.push(data);
       this.keptBytes += data.length;
       const row = this.script[this.step]!;

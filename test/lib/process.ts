@@ -4,7 +4,7 @@
  * Used by test/lib/server.ts, test/peers, test/crash and bench.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,32 +22,41 @@ const KEPT_CHARS = 64 * 1024;
 
 /**
  * Starts a program; rejects when it cannot be started.
- * @param onOut gets each piece of standard output as it comes, beside the kept tail.
+ * @param options.onOut gets each piece of standard output as it comes, beside the kept tail.
+ * @param options.outFile standard output goes into this file instead, without passing through here.
  */
 export async function start(
   command: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Uint8Array; onOut?: (text: string) => void } = {},
+  options: {
+    cwd?: string;
+    env?: NodeJS.ProcessEnv;
+    input?: string | Uint8Array;
+    onOut?: (text: string) => void;
+    outFile?: string;
+  } = {},
 ): Promise<Running> {
+  const out = options.outFile === undefined ? 'pipe' : openSync(options.outFile, 'a');
   const child = spawn(command[0]!, command.slice(1), {
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', out, 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),
   });
+  if (typeof out === 'number') closeSync(out); // The child has its own copy.
   const kept = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     kept.out = (kept.out + text).slice(-KEPT_CHARS);
     options.onOut?.(text);
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     kept.err = (kept.err + text).slice(-KEPT_CHARS);
   });
   const exited = new Promise<number>((resolve) => child.once('close', (code, signal) => resolve(code ?? (signal ? 128 : 1))));
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
   // A program that ends without reading its input breaks the pipe: its exit code tells the story.
-  child.stdin.on('error', (cause: NodeJS.ErrnoException) => {
+  child.stdin?.on('error', (cause: NodeJS.ErrnoException) => {
     kept.err += `[input: ${cause.code}]`;
   });
-  child.stdin.end(options.input ?? '');
+  child.stdin?.end(options.input ?? '');
   return { child, pid: child.pid!, exited, stdout: () => kept.out, stderr: () => kept.err };
 }
 

@@ -13,7 +13,7 @@ export interface PostfixOptions {
    * What becomes of accepted mail. `hold`: it stays in the queue, on disk, and the delivery side sleeps.
    * `relay`: all of it to the smart host on this loopback port. `maildir`: into a Maildir of this user of the machine.
    */
-  readonly then: 'hold' | { readonly relayPort: number } | { readonly maildir: string };
+  readonly mail: 'hold' | { readonly relayPort: number } | { readonly maildir: string };
   /** Sessions that must fit at once. */
   readonly sessions?: number;
   /** Turns the command line into the one to start (a bench puts the server into a group whose CPU it counts). */
@@ -123,24 +123,24 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
     local_header_rewrite_clients: '',
     always_add_missing_headers: 'no',
   };
-  if (options.then === 'hold') {
+  if (options.mail === 'hold') {
     // cleanup renames the finished queue file to `hold` and wakes nobody.
     main['smtpd_end_of_data_restrictions'] = 'check_client_access static:HOLD';
     main['mydestination'] = '';
-  } else if ('relayPort' in options.then) {
-    main['relayhost'] = `[127.0.0.1]:${options.then.relayPort}`;
+  } else if ('relayPort' in options.mail) {
+    main['relayhost'] = `[127.0.0.1]:${options.mail.relayPort}`;
     main['mydestination'] = '';
   } else {
     main['mydestination'] = 'example.test';
     main['virtual_mailbox_domains'] = '';
     main['local_transport'] = 'virtual';
-    main['virtual_mailbox_base'] = options.then.maildir;
+    main['virtual_mailbox_base'] = options.mail.maildir;
     main['virtual_mailbox_maps'] = 'static:box/';
     main['virtual_uid_maps'] = `static:${uid}`;
     main['virtual_gid_maps'] = `static:${gid}`;
     main['virtual_mailbox_limit'] = 0;
     main['virtual_minimum_uid'] = 1;
-    chownSync(options.then.maildir, uid, gid);
+    chownSync(options.mail.maildir, uid, gid);
   }
   writeFileSync(
     join(config, 'main.cf'),
