@@ -113,7 +113,7 @@ describe('the socket', () => {
     const loud = createConnection(join(folder, 'control.sock'));
     const mad = createConnection(join(folder, 'control.sock'));
     for (const one of [silent, loud, mad]) one.on('error', nothing);
-    const closed = Promise.all([silent, loud].map((one) => once(one.resume(), 'close')));
+    const closed = Promise.all([silent, loud].map((one) => new Promise((gone) => one.resume().once('close', gone))));
     loud.write('x'.repeat(200_000));
     mad.end('{]\n');
     const [answer] = (await once(mad.setEncoding('utf8'), 'data')) as [string];
