@@ -1,0 +1,187 @@
+/**
+ * Reads a dialogue file of test/dialogs/pop3 and plays it to a session. The format, line by line:
+ *   # comment
+ *   @profile starttls=false plaintextLogin=never maxErrors=3     the listener
+ *   @client 127.0.0.1        @implicit-tls                       the peer
+ *   @message uidl text                                           a message of the maildrop; escapes as in C:
+ *   @drop in-use | failed     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
+ *   @hook pop3.delete reject Not this one                        what a stage says
+ *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
+ *   S: a line of a reply, exactly
+ *   @tls      the handshake that STLS asked for is done
+ *   @drain    @timeout    @lost      (the peer is gone)
+ *   @closes                          the server closes
+ *   @deleted uidl uidl               what was deleted in the end; nothing else is
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
+import { createPop3Session } from '@posthorn/core/pop3/session';
+import { createPop3Kit, type Pop3Kit, type Pop3KitOptions, type TestMessage } from './pop3-ports.ts';
+import { RecordingOutput, settled } from './smtp-ports.ts';
+
+export interface Pop3Dialog {
+  readonly name: string;
+  readonly settings: ReadonlyMap<string, readonly string[]>;
+  readonly steps: readonly Pop3Step[];
+  readonly expected: string;
+}
+
+interface Pop3Step {
+  readonly do: 'send' | 'tls' | 'drain' | 'timeout' | 'lost';
+  bytes: Buffer;
+  /** All that the server is to have said after this step. */
+  expected: string;
+}
+
+/** All dialogues of a folder, by name. */
+export function readPop3Dialogs(folder: URL): Pop3Dialog[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
+  return names.sort().map((name) => parsePop3Dialog(name.slice(0, -4), readFileSync(new URL(name, folder), 'utf8')));
+}
+
+export function parsePop3Dialog(name: string, text: string): Pop3Dialog {
+  const settings = new Map<string, string[]>();
+  const steps: Pop3Step[] = [];
+  let expected = '';
+  let answered = true;
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const rest = line.slice(3);
+    const last = steps.at(-1);
+    if (line.startsWith('C:')) {
+      const bytes = Buffer.from(unescape(rest), 'latin1');
+      // One step for all the client sends before it is answered.
+      if (!answered && last?.do === 'send') last.bytes = Buffer.concat([last.bytes, bytes]);
+      else steps.push({ do: 'send', bytes, expected });
+      answered = false;
+    } else if (line.startsWith('S:')) {
+      expected += `${rest}\r\n`;
+      if (last !== undefined) last.expected = expected;
+      answered = true;
+    } else if (/^@(tls|drain|timeout|lost)$/.test(line)) {
+      steps.push({ do: line.slice(1) as 'tls', bytes: Buffer.alloc(0), expected });
+      answered = true;
+    } else {
+      const [, key, value] = /^@([a-z-]+) ?(.*)$/.exec(line) ?? [];
+      if (key === undefined || value === undefined) throw new SyntaxError(`${name}:${index + 1}: ${line}`);
+      settings.set(key, [...(settings.get(key) ?? []), value]);
+    }
+  }
+  return { name, settings, steps, expected };
+}
+
+/** How a dialogue's bytes are cut. `lock-step`: as the file has them. Else all bytes between two events, in these chunks. */
+export type Cutting = 'lock-step' | { readonly every: number } | { readonly at: number };
+
+export interface PlayedPop3 {
+  /** The first step after which the server had not said just what it was to. */
+  readonly late: { readonly expected: string; readonly said: string } | undefined;
+  readonly text: string;
+  readonly closed: boolean;
+  readonly kit: Pop3Kit;
+}
+
+/** Plays a dialogue, then tells the session that the connection is closed. `ports`: how they answer. */
+export async function playPop3Dialog(
+  dialog: Pop3Dialog,
+  cutting: Cutting,
+  ports: Pick<Pop3KitOptions, 'async' | 'streamBytes'> = {},
+): Promise<PlayedPop3> {
+  const kit = kitOf(dialog, ports);
+  const output = new RecordingOutput();
+  const peer = { address: dialog.settings.get('client')?.[0] ?? '192.0.2.7', port: 4025, sessionId: 'S1' };
+  const session = createPop3Session(
+    kit.ports,
+    kit.profile,
+    dialog.settings.has('implicit-tls') ? { ...peer, tls: { version: 'TLSv1.3', cipher: 'X' } } : peer,
+    output,
+  );
+  session.start();
+  await settled(session);
+  let late: PlayedPop3['late'];
+  for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
+    if (step.do === 'tls') session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    else if (step.do === 'drain') session.drain();
+    else if (step.do === 'timeout') session.timedOut();
+    else if (step.do === 'lost') session.closed();
+    else {
+      for (const chunk of cut(step.bytes, cutting)) {
+        // The caller's buffer is reused: what a session still needs it has to copy.
+        const reused = Buffer.from(chunk);
+        session.feed(reused);
+        reused.fill('?');
+      }
+    }
+    await settled(session);
+    if (output.text !== step.expected && late === undefined) late = { expected: step.expected, said: output.text };
+  }
+  const closed = output.closed;
+  session.closed();
+  await settled(session);
+  return { late, text: output.text, closed, kit };
+}
+
+function unescape(text: string): string {
+  const open = text.endsWith('\\c');
+  const line = unescapeText(open ? text.slice(0, -2) : text);
+  return open ? line : `${line}\r\n`;
+}
+
+function unescapeText(text: string): string {
+  return text
+    .replace(/\\\*(\d+)"([^"]*)"/g, (_all, count: string, part: string) => part.repeat(Number(count)))
+    .replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_all, hex: string | undefined, one: string | undefined) => {
+      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+      return { r: '\r', n: '\n', t: '\t' }[one ?? ''] ?? one ?? '';
+    });
+}
+
+function joined(steps: readonly Pop3Step[]): Pop3Step[] {
+  const all: Pop3Step[] = [];
+  for (const step of steps) {
+    const last = all.at(-1);
+    if (step.do === 'send' && last?.do === 'send') {
+      all[all.length - 1] = { ...step, bytes: Buffer.concat([last.bytes, step.bytes]) };
+    } else all.push(step);
+  }
+  return all;
+}
+
+function cut(bytes: Buffer, cutting: Cutting): Buffer[] {
+  if (cutting === 'lock-step') return [bytes];
+  if ('at' in cutting) return [bytes.subarray(0, cutting.at), bytes.subarray(cutting.at)].filter((chunk) => chunk.length > 0);
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += cutting.every) chunks.push(bytes.subarray(at, at + cutting.every));
+  return chunks;
+}
+
+function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'streamBytes'>): Pop3Kit {
+  const profile: Record<string, unknown> = {};
+  for (const pair of (dialog.settings.get('profile') ?? []).join(' ').split(' ')) {
+    const [key = '', value = ''] = pair.split('=');
+    if (key !== '')
+      profile[key] = value === 'true' ? true : value === 'false' ? false : /^\d+$/.test(value) ? Number(value) : value;
+  }
+  const hooks: Record<string, StageRunner<'pop3.connect'>> = {};
+  for (const line of dialog.settings.get('hook') ?? []) {
+    const [stage = '', kind = '', ...words] = line.split(' ');
+    const text = words.length === 0 ? {} : { text: unescapeText(words.join(' ')) };
+    const verdict: Verdict = { kind: kind as Verdict['kind'], evidence: [], edits: [], ...text };
+    hooks[stage] = () => (ports.async === true ? new Promise((resolve) => setImmediate(() => resolve(verdict))) : verdict);
+  }
+  const messages = (dialog.settings.get('message') ?? []).map((line): TestMessage => {
+    const space = line.indexOf(' ');
+    return space < 0 ? { uidl: line, text: '' } : { uidl: line.slice(0, space), text: unescapeText(line.slice(space + 1)) };
+  });
+  const indices = (key: string) => (dialog.settings.get(key) ?? []).map((number) => Number(number) - 1);
+  const drop = dialog.settings.get('drop')?.[0];
+  return createPop3Kit({
+    profile,
+    hooks,
+    messages,
+    gone: indices('gone'),
+    stuck: indices('stuck'),
+    ...(drop === 'in-use' || drop === 'failed' ? { drop } : {}),
+    ...ports,
+  });
+}

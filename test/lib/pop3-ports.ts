@@ -1,0 +1,123 @@
+/**
+ * Ports for a POP3 session that lives in a test: one maildrop in memory, two users, and a record of what was locked,
+ * deleted, logged and counted. Used by test/dialogs/pop3 and test/fuzz.
+ */
+import type { Pipeline } from '@posthorn/core/hook/contract';
+import type { LogFields } from '@posthorn/core/observe/log';
+import type { Maildrop, OpenResult, Pop3Ports, Pop3Profile } from '@posthorn/core/pop3/ports';
+import { NO_HOOKS } from './smtp-ports.ts';
+
+export const TEST_POP3_PROFILE: Pop3Profile = {
+  listener: 'pop3',
+  hostname: 'mx.example.org',
+  starttls: true,
+  plaintextLogin: 'always',
+  maxLineBytes: 255,
+  maxErrors: 10,
+};
+
+export interface TestMessage {
+  readonly uidl: string;
+  readonly text: string;
+}
+
+export interface Pop3KitOptions {
+  readonly profile?: Partial<Pop3Profile>;
+  readonly hooks?: Partial<Pipeline>;
+  readonly messages?: readonly TestMessage[];
+  /** Ports answer by promise; messages come in chunks of this many bytes. */
+  readonly streamBytes?: number;
+  readonly async?: boolean;
+  readonly drop?: 'in-use' | 'failed';
+  /** Indices of messages that cannot be read, or not be deleted. */
+  readonly gone?: readonly number[];
+  readonly stuck?: readonly number[];
+}
+
+export interface Pop3Kit {
+  readonly ports: Pop3Ports;
+  readonly profile: Pop3Profile;
+  readonly logged: { readonly level: string; readonly event: string; readonly fields: LogFields | undefined }[];
+  /** Locks that are held. */
+  held: number;
+  /** Readers that were begun and not given back. */
+  reading: number;
+  /** UIDLs, in order. */
+  readonly deleted: string[];
+}
+
+/** alice and bob have the password `secret word`; mallory is throttled. */
+export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
+  const messages = options.messages ?? [];
+  const later = <T>(value: T): T | Promise<T> =>
+    options.async === true ? new Promise((resolve) => setImmediate(() => resolve(value))) : value;
+  const record = (level: string) => (event: string, fields?: LogFields) => void kit.logged.push({ level, event, fields });
+  const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error'), with: () => log };
+
+  function open(): OpenResult {
+    if (options.drop === 'in-use') return { ok: false, why: 'in-use' };
+    if (options.drop === 'failed') return { ok: false, why: 'failed', cause: 'as the test wants it' };
+    kit.held++;
+    let released = false;
+    const release = () => {
+      if (!released) kit.held--;
+      released = true;
+    };
+    const bytesOf = (index: number) => {
+      if (released) throw new Error('read after the lock was given up');
+      if (options.gone?.includes(index) === true) throw new Error('gone, as the test wants it');
+      return Buffer.from(messages[index]!.text, 'latin1');
+    };
+    const drop: Maildrop = {
+      messages: messages.map(({ uidl, text }) => ({
+        uidl,
+        sizeBytes: text.length + (text === '' || text.endsWith('\n') ? 0 : 2),
+      })),
+      readWhole: (index) => (options.streamBytes === undefined ? later(bytesOf(index)) : undefined),
+      async *read(index) {
+        kit.reading++;
+        try {
+          const bytes = bytesOf(index);
+          for (let at = 0; at < bytes.length; at += options.streamBytes ?? 1000) {
+            yield await later(bytes.subarray(at, at + (options.streamBytes ?? 1000)));
+          }
+        } finally {
+          kit.reading--;
+        }
+      },
+      async commit(deleted) {
+        if (released) throw new Error('committed after the lock was given up');
+        const failed = deleted.filter((index) => options.stuck?.includes(index));
+        for (const index of deleted) if (!failed.includes(index)) kit.deleted.push(messages[index]!.uidl);
+        release();
+        return { failed: failed.length };
+      },
+      release,
+    };
+    return { ok: true, drop };
+  }
+
+  const kit: Pop3Kit = {
+    profile: { ...TEST_POP3_PROFILE, ...options.profile },
+    logged: [],
+    held: 0,
+    reading: 0,
+    deleted: [],
+    ports: {
+      hooks: { ...NO_HOOKS, ...options.hooks },
+      maildrops: { open: () => later(open()) },
+      authenticator: {
+        async check(name, password) {
+          if (name === 'mallory') return { ok: false, why: 'throttled' };
+          if (name === 'broken') throw new Error('as the test wants it');
+          if ((name === 'alice' || name === 'bob') && password === 'secret word') return { ok: true, user: name };
+          return { ok: false, why: 'credentials' };
+        },
+      },
+      clock: { now: () => 0, monotonic: () => 0, after: () => () => undefined },
+      log,
+      counters: { add: () => undefined },
+    },
+  };
+  return kit;
+}
