@@ -1,1 +1,2 @@
-export {};
+/** The clamav plugin. */
+export { plugin as default } from './plugin.ts';

@@ -32,10 +32,7 @@ export async function check(
 ): Promise<Checked | undefined> {
   const { session, header } = subject;
   const unchecked = reasonNotToVerify(header, options);
-  const input =
-    unchecked === undefined
-      ? Readable.from(copies(subject.bytes), { objectMode: false })
-      : Buffer.from(`${header.from}\r\n`, 'latin1');
+  const input = unchecked === undefined ? inputOf(subject) : Buffer.from(`${header.from}\r\n`, 'latin1');
   try {
     const result = await authenticate(input, {
       ip: session.clientAddress,
@@ -58,6 +55,12 @@ function reasonNotToVerify(header: HeaderView, options: Options): string | undef
   if (!header.complete) return 'header section too large';
   if (header.signatures > options.maxSignatures) return `more than ${options.maxSignatures} signatures`;
   return undefined;
+}
+
+/** Without a signature the body proves nothing, and is not read. */
+function inputOf({ header, bytes }: Subject): Readable | Buffer {
+  if (header.signatures === 0 && !header.sealed) return Buffer.from(bytes.header);
+  return Readable.from(copies(bytes), { objectMode: false });
 }
 
 const COPY_BYTES = 64 * 1024;

@@ -8,6 +8,8 @@ export interface HeaderView {
   /** Values of the Authentication-Results fields that claim our authserv-id, unfolded and trimmed. */
   readonly forgedResults: readonly string[];
   readonly signatures: number;
+  /** Whether an ARC chain is there to verify. */
+  readonly sealed: boolean;
   /** The From fields as they stand, each with its line end. */
   readonly from: string;
   /** False when the header section does not end within the bytes at hand. */
@@ -27,6 +29,7 @@ export function viewHeader(header: Uint8Array, authservId: string): HeaderView {
   const text = end < 0 ? all : all.slice(0, end + 2);
   const forgedResults: string[] = [];
   let signatures = 0;
+  let sealed = false;
   let from = '';
   for (const [field, name = '', value = ''] of text.matchAll(FIELD)) {
     switch (name.toLowerCase()) {
@@ -38,12 +41,15 @@ export function viewHeader(header: Uint8Array, authservId: string): HeaderView {
       case 'dkim-signature':
         signatures++;
         break;
+      case 'arc-message-signature':
+        sealed = true;
+        break;
       case 'from':
         from += field.endsWith('\n') ? field : `${field}\r\n`;
         break;
     }
   }
-  return { forgedResults, signatures, from, complete: end >= 0 };
+  return { forgedResults, signatures, sealed, from, complete: end >= 0 };
 }
 
 /**
