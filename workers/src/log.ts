@@ -19,7 +19,7 @@ export interface OwnedLog extends Log {
   flush(): void;
 }
 
-const GATHER_BYTES = 16 * 1024;
+const GATHER_BYTES = 8 * 1024;
 const FLUSH_MS = 250;
 
 /** @returns the root log of this thread. */

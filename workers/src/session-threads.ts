@@ -174,6 +174,10 @@ export class SessionThreads {
       if (this.#alive().length === 0) this.#drained?.resolve();
       return;
     }
+    if (!thread.listening && this.#nextIndex <= this.#options.threads) {
+      this.#options.onFailed(`a session thread ended with code ${code} before it listened`);
+      return;
+    }
     const young = performance.now() - thread.startedAtMs < YOUNG_MS;
     log.error('session-thread-died', { thread: thread.index, code });
     setTimeout(() => this.#run(thread.place), young ? YOUNG_DELAY_MS : 0);
