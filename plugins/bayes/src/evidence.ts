@@ -33,7 +33,7 @@ export function toEvidence(classification: Classification, options: Options): Ev
     .filter((token) => token.length > 1)
     .slice(0, SHOWN_TOKENS);
   const words = shown.length > 0 ? `: ${shown.join(' ')}` : '';
-  return { name: step.name, weight, reason: `spam probability ${classification.probability.toFixed(3)}${words}` };
+  return { name: step.name, weight, reason: `${classification.probability.toFixed(3)}${words}` };
 }
 
 function readable(token: string): string {

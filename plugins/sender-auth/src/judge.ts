@@ -29,14 +29,14 @@ function judgeSpf({ spf }: AuthenticateResult, aligned: boolean, give: Give): vo
   const domain = name(spf.domain);
   switch (spf.status.result) {
     case 'pass':
-      return give('SPF_PASS', `${domain} lets this client send its mail`);
+      return give('SPF_PASS', `${domain} allows this client`);
     case 'permerror':
-      return give('SPF_PERMERROR', `the SPF record of ${domain} is broken`);
+      return give('SPF_PERMERROR', `broken record of ${domain}`);
     // Forwarding breaks SPF and not DKIM: where DMARC passed on a signature, the failure says nothing.
     case 'fail':
-      return aligned ? undefined : give('SPF_FAIL', `${domain} does not let this client send its mail`);
+      return aligned ? undefined : give('SPF_FAIL', `${domain} forbids this client`);
     case 'softfail':
-      return aligned ? undefined : give('SPF_SOFTFAIL', `${domain} doubts that this client sends its mail`);
+      return aligned ? undefined : give('SPF_SOFTFAIL', `${domain} doubts this client`);
   }
 }
 
@@ -44,18 +44,18 @@ function judgeDkim({ dkim }: AuthenticateResult, give: Give): void {
   const passed = dkim.results.find((one) => one.status.result === 'pass');
   if (passed !== undefined) return give('DKIM_PASS', `signed by ${name(passed.signingDomain)}`);
   const broken = dkim.results.find((one) => ['fail', 'permerror', 'neutral', 'policy'].includes(one.status.result));
-  if (broken !== undefined) give('DKIM_FAIL', `the signature of ${name(broken.signingDomain)} does not hold`);
+  if (broken !== undefined) give('DKIM_FAIL', `broken signature of ${name(broken.signingDomain)}`);
 }
 
 function judgeDmarc(result: AuthenticateResult, options: Options, give: Give): HookResult | undefined {
   const { dmarc } = result;
   if (dmarc === false) {
-    if (result.dmarcSkipReason !== undefined) give('FROM_INVALID', `From names no single domain (${result.dmarcSkipReason})`);
+    if (result.dmarcSkipReason !== undefined) give('FROM_INVALID', result.dmarcSkipReason.replaceAll('-', ' '));
     return undefined;
   }
   const domain = name(dmarc.status.header?.from);
   if (dmarc.status.result === 'pass') {
-    give('DMARC_PASS', `${domain} stands behind this message`);
+    give('DMARC_PASS', `aligned with ${domain}`);
     return undefined;
   }
   if (dmarc.status.result !== 'fail' || sealedByTrusted(result, options)) return undefined;
@@ -64,13 +64,13 @@ function judgeDmarc(result: AuthenticateResult, options: Options, give: Give): H
       if (options.dmarcReject) {
         return { kind: 'reject', code: 550, enhanced: '5.7.1', text: `Rejected by the DMARC policy of ${domain}` };
       }
-      give('DMARC_REJECT', `${domain} asks to reject what it does not stand behind`);
+      give('DMARC_REJECT', `${domain} has p=reject`);
       return undefined;
     case 'quarantine':
-      give('DMARC_QUARANTINE', `${domain} asks to quarantine what it does not stand behind`);
+      give('DMARC_QUARANTINE', `${domain} has p=quarantine`);
       return undefined;
     default:
-      give('DMARC_FAIL', `${domain} does not stand behind this message`);
+      give('DMARC_FAIL', `not aligned with ${domain}`);
       return undefined;
   }
 }
