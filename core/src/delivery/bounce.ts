@@ -106,12 +106,12 @@ function forPrograms({ envelope, failures, hostname, nowMs }: BounceInput): stri
   return blocks.join('\r\n');
 }
 
-/** The header section as 7-bit lines of bounded length; ends before the empty line. */
+/** The header section as 7-bit lines of bounded length, none of which could end a MIME part; ends before the empty line. */
 function headerText(header: Uint8Array): string {
   const bytes = Buffer.from(header.buffer, header.byteOffset, Math.min(header.length, MAX_HEADER_BYTES));
   const end = bytes.indexOf('\r\n\r\n', 0, 'latin1');
   const text = bytes.toString('latin1', 0, end < 0 ? bytes.length : end);
-  const lines = text.split('\r\n').map((line) => line.replace(/[^\t\x20-\x7e]/g, '?').slice(0, 990));
+  const lines = text.split('\r\n').map((line) => line.replace(/^--|[^\t\x20-\x7e]/g, '?').slice(0, 990));
   // Cut in the middle of a line or of the header: whole lines only.
   if (end < 0 && bytes.length === MAX_HEADER_BYTES) lines.pop();
   return lines.filter((line, index) => line !== '' || index === 0).join('\r\n');
@@ -127,7 +127,7 @@ function referenceTo(header: string): string[] {
 export function buildBounce(input: BounceInput): Uint8Array {
   const { envelope, hostname, id, nowMs } = input;
   const original = headerText(input.header);
-  // Not in what is quoted: ids are ours, and a header with this one in it could not have known it.
+  // Not in what is quoted: no line of it begins with two dashes.
   const boundary = `=_${id}/${hostname}`;
   const part = (type: string, body: string): string => `--${boundary}\r\nContent-Type: ${type}\r\n\r\n${body}\r\n`;
   const text = [

@@ -1,8 +1,8 @@
 /**
  * Takes messages that are due, finds their next hops, has them delivered, and sees each attempt settled. One for each
  * shard, in the process that owns it; made in wiring.
- * It takes no more at once than it may hold in flight, and gives a message back untried when its destination has too many
- * waiting, so that one slow destination does not stop the others. What becomes of a message is `settle`'s; what cannot be
+ * It takes no more at once than it may hold in flight; when a slow destination fills that, its messages are given back
+ * untried for a while, so that it does not stop the others. What becomes of a message is `settle`'s; what cannot be
  * tried is released to the queue. Nothing here throws after the start.
  */
 import type { Verdict } from '../hook/contract.ts';
@@ -48,7 +48,9 @@ const MAX_IN_FLIGHT = 2000;
 const BATCH = 200;
 /** Deliveries into mailboxes at once: each syncs a file, and more would only wait for the disk. */
 const MAX_LOCAL = 32;
-/** A message whose destination has too many waiting comes back after this. */
+/** When nothing more could be taken and little ended for this long, the destination with most waiting is shed. */
+const STUCK_MS = 1_000;
+/** How long a destination is shed for; its messages come back after this. */
 const CONGESTED_MS = 5_000;
 const CONGESTED_PAUSE_MS = 250;
 /** Results of a message with a slow recipient are settled without it after this. */
@@ -67,6 +69,8 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let concurrency = 0;
   let maxInFlight = 0;
   let inFlight = 0;
+  let ended = 0;
+  let cancelStuck: (() => void) | undefined;
   let localRunning = 0;
   let taking = false;
   /** The queue may have more that is due than was taken. */
@@ -97,6 +101,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   /** Takes while there is room; one at a time. */
   async function take(): Promise<void> {
     more = true;
+    if (inFlight >= maxInFlight) watchForStuck();
     if (taking || !mayTake()) return;
     taking = true;
     let congested = false;
@@ -115,10 +120,23 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     } finally {
       taking = false;
     }
+    if (more && inFlight >= maxInFlight) watchForStuck();
     if (congested) {
       more = false;
       clock.after(CONGESTED_PAUSE_MS, () => void take());
     }
+  }
+
+  /** Sheds the destination that holds everything up, if one does. */
+  function watchForStuck(): void {
+    if (cancelStuck !== undefined) return;
+    const before = ended;
+    cancelStuck = clock.after(STUCK_MS, () => {
+      cancelStuck = undefined;
+      if (draining || !more || ended - before >= maxInFlight / 4) return;
+      counters.add('delivery.shed');
+      pool.shed(CONGESTED_MS);
+    });
   }
 
   /** @returns true when its destination is congested and it was given back */
@@ -179,7 +197,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     for (const { envelope, indices } of parts) {
       if (indices.length === 0) continue;
       for (const { hop, indices: group } of groupByHop(envelope, indices, route)) {
-        if (isRemote(hop) && pool.waiting(hop) >= maxInFlight / 2) congested = attempt.untried = true;
+        if (isRemote(hop) && pool.isCongested(hop)) congested = attempt.untried = true;
         else starts.push(() => deliver(attempt, envelope, hop, group));
       }
     }
@@ -252,7 +270,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   ): void {
     if (results === undefined) attempt.untried = true;
     else attempt.add(indices, results, nextHop);
-    if (--attempt.open === 0) void finish(attempt, 0);
+    if (--attempt.open === 0) void finish(attempt, draining ? 0 : CONGESTED_MS);
   }
 
   /** Settles what is there while other groups go on, so that a crash repeats little. */
@@ -271,6 +289,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     if (settled.length > 0) await settle(attempt, settled);
     if (attempt.untried) queue.release(attempt.envelope.id, releaseMs);
     inFlight--;
+    ended++;
     if (inFlight === 0) whenEmpty?.();
     if (more && maxInFlight - inFlight >= Math.min(BATCH, maxInFlight / 4)) void take();
   }

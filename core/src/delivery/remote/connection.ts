@@ -108,7 +108,7 @@ export class Connection {
       this.#connected = true;
       if (options.policy.mode === 'implicit') this.#startTls();
       else this.#listen(this.#socket);
-      this.#rearm();
+      this.#nextWait();
     });
     this.#watch(this.#socket);
     this.#rearm();
@@ -176,9 +176,10 @@ export class Connection {
     secure.once('secureConnect', () => {
       this.#handshaking = false;
       if (policy.mode !== 'implicit') this.client.secured();
-      this.#rearm();
+      this.#nextWait();
     });
     this.#listen(secure);
+    this.#nextWait();
   }
 
   async #stream(message: SendableMessage): Promise<void> {
@@ -216,6 +217,12 @@ export class Connection {
     const now = this.#options.clock.monotonic();
     this.#deadline = now + this.#waitMs();
     if (this.#deadline < this.#timerAt) this.#arm(now);
+  }
+
+  /** Another wait begins though the engine made no step: connected, handshake begun, handshake done. */
+  #nextWait(): void {
+    this.#seen = -1;
+    this.#rearm();
   }
 
   #arm(now: number): void {

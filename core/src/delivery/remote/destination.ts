@@ -6,6 +6,7 @@
  * - *failover*: addresses in order of preference; one that broke lately comes last.
  * - *down*: when none could be reached, everything ready for it and what comes in the next minute is deferred at once,
  *   with that reason.
+ * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
  */
 import type { Clock } from '../../mail/clock.ts';
@@ -79,6 +80,7 @@ export class Destination {
   #opening = 0;
   #answered = false;
   #down: { readonly untilMs: number; readonly reply: string } | undefined;
+  #shedUntil = 0;
   #draining = false;
   #forget: (() => void) | undefined;
 
@@ -114,6 +116,17 @@ export class Destination {
       void this.#open();
     }
     if (this.#ready.length === 0) this.#retire();
+  }
+
+  /** Gives back what waits beyond one message for each connection, and takes little for a while. */
+  shed(forMs: number): void {
+    this.#shedUntil = this.#host.clock.monotonic() + forMs;
+    for (const job of this.#ready.splice(this.#host.options.connections)) job.done(undefined, this.hop.key);
+  }
+
+  /** True while it was shed lately and has enough to do. */
+  get isCongested(): boolean {
+    return this.#ready.length >= this.#host.options.connections && this.#host.clock.monotonic() < this.#shedUntil;
   }
 
   /** Takes nothing more, gives back what was not begun, closes idle connections. */

@@ -25,8 +25,10 @@ export interface PoolOptions {
 export interface Pool {
   /** Sends a message when its turn comes; the job hears what became of it. */
   submit(hop: RemoteHop, job: Job): void;
-  /** Messages that wait for a connection to this hop. */
-  waiting(hop: RemoteHop): number;
+  /** True when this hop was shed lately and has enough waiting: what is for it should come later. */
+  isCongested(hop: RemoteHop): boolean;
+  /** Gives back most of what waits for the destination that has most waiting, which is slow; it takes little for a while. */
+  shed(forMs: number): void;
   sizes(): { readonly destinations: number; readonly connections: number; readonly idle: number };
   /** Takes nothing more: jobs not begun are given back untried, running ones finish. */
   drain(): void;
@@ -102,7 +104,12 @@ export function createPool(options: PoolOptions, ports: Omit<MxPorts, 'hostname'
       }
       destination.submit(job);
     },
-    waiting: (hop) => destinations.get(hop.key)?.waiting ?? 0,
+    isCongested: (hop) => destinations.get(hop.key)?.isCongested ?? false,
+    shed(forMs) {
+      let largest: Destination | undefined;
+      for (const one of destinations.values()) if (one.waiting > (largest?.waiting ?? 0)) largest = one;
+      largest?.shed(forMs);
+    },
     sizes: () => ({ destinations: destinations.size, connections: open, idle: idle.size }),
     drain() {
       draining = true;

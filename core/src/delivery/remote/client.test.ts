@@ -1,0 +1,156 @@
+/** The engine's dialogues, fed whole and in small chunks; no socket. */
+import { describe, expect, it } from 'vitest';
+import type { Result } from '../reply.ts';
+import { type SessionEnd, SmtpClient } from './client.ts';
+import type { TlsPolicy } from './tls-policy.ts';
+import type { OutgoingMessage } from './transaction.ts';
+
+const NO_TLS: TlsPolicy = { mode: 'never', verify: false, credentials: undefined, plainSecret: false };
+
+function message(name: string, over: Partial<OutgoingMessage> = {}): OutgoingMessage {
+  const content = Buffer.from(`${name}\r\n`);
+  return {
+    reversePath: 'a@x.test',
+    recipients: [`${name}@y.test`],
+    sizeBytes: content.length,
+    eightBit: false,
+    content,
+    ...over,
+  };
+}
+
+interface Run {
+  readonly client: SmtpClient;
+  /** Everything written. */
+  readonly said: () => string;
+  readonly results: string[];
+  readonly end: () => SessionEnd | undefined;
+  readonly tlsStarts: () => number;
+  feed(text: string): void;
+}
+
+/** A client with messages to send, whose input comes in chunks of `size` bytes. */
+function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_TLS): Run {
+  let said = '';
+  let end: SessionEnd | undefined;
+  let tlsStarts = 0;
+  const results: string[] = [];
+  const client: SmtpClient = new SmtpClient(
+    { hostname: 'me.test', policy },
+    {
+      write: (bytes) => void (said += Buffer.from(bytes).toString('latin1')),
+      startTls: () => void tlsStarts++,
+      idle: () => {
+        const next = messages.shift();
+        if (next !== undefined) client.send(next);
+      },
+      following: () => messages.shift(),
+      streamBody: () => undefined,
+      finished: (done, outcome: readonly Result[]) =>
+        void results.push(`${done.recipients.join()} ${outcome.map((one) => `${one.outcome} ${one.reply}`).join(', ')}`),
+      ended: (how) => void (end = how),
+    },
+  );
+  return {
+    client,
+    said: () => said,
+    results,
+    end: () => end,
+    tlsStarts: () => tlsStarts,
+    feed(text) {
+      const bytes = Buffer.from(text, 'latin1');
+      for (let at = 0; at < bytes.length; at += size) client.feed(Uint8Array.from(bytes.subarray(at, at + size)));
+    },
+  };
+}
+
+const HELLO = '220 hi\r\n250-mx.test\r\n250-SIZE 1000\r\n250 PIPELINING\r\n';
+
+describe.each([1, 2, 3, 7, 10_000])('fed in chunks of %i bytes', (size) => {
+  it('sends messages one behind the other', () => {
+    const one = run([message('a'), message('b'), message('c')], size);
+    one.feed(HELLO);
+    one.feed('250 ok\r\n250 ok\r\n354 go\r\n');
+    expect(one.said()).toMatch(/a\r\n\.\r\nMAIL FROM:<a@x\.test> SIZE=3\r\nRCPT TO:<b@y\.test>\r\nDATA\r\n$/);
+    one.feed('250 a\r\n250 ok\r\n250 ok\r\n354 go\r\n250 b\r\n250 ok\r\n550 5.1.1 no\r\n554 none\r\n');
+    expect(one.results).toEqual(['a@y.test delivered 250 a', 'b@y.test delivered 250 b', 'c@y.test failed 550 5.1.1 no']);
+    expect(one.client.phase).toBe('idle');
+  });
+
+  it('waits for each reply where the server does not pipeline', () => {
+    const one = run([message('a')], size);
+    one.feed('220 hi\r\n250 mx.test\r\n');
+    expect(one.said()).toMatch(/MAIL FROM:<a@x\.test>\r\n$/);
+    one.feed('250 ok\r\n');
+    expect(one.said()).toMatch(/RCPT TO:<a@y\.test>\r\n$/);
+    one.feed('250 ok\r\n354 go\r\n250 done\r\n');
+    expect(one.results).toEqual(['a@y.test delivered 250 done']);
+  });
+
+  it('gives back the message behind the dot when the server says 421 to the one before', () => {
+    const one = run([message('a'), message('b')], size);
+    one.feed(`${HELLO}250 ok\r\n250 ok\r\n354 go\r\n421 bye\r\n250 ok\r\n`);
+    expect(one.results).toEqual(['a@y.test deferred 421 bye']);
+    expect(one.end()?.untried.map(({ recipients }) => recipients[0])).toEqual(['b@y.test']);
+  });
+
+  it('resets a transaction that came to nothing before the next one', () => {
+    const one = run([message('a'), message('b')], size);
+    one.feed(`${HELLO}250 ok\r\n550 no\r\n503 none\r\n`);
+    expect(one.said()).toMatch(/DATA\r\nRSET\r\nMAIL FROM:<a@x\.test> SIZE=3\r\nRCPT TO:<b@y\.test>\r\nDATA\r\n$/);
+    one.feed('250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n250 b\r\n');
+    expect(one.results).toEqual(['a@y.test failed 550 no', 'b@y.test delivered 250 b']);
+  });
+
+  it('believes nothing from before TLS', () => {
+    const one = run([message('a')], size, { ...NO_TLS, mode: 'required' });
+    one.feed('220 hi\r\n250-mx.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n220 go\r\n');
+    expect(one.tlsStarts()).toBe(1);
+    one.client.secured();
+    one.feed('250 mx.test\r\n');
+    expect(one.said()).toMatch(/EHLO me\.test\r\nSTARTTLS\r\nEHLO me\.test\r\nMAIL FROM:<a@x\.test>\r\n$/);
+  });
+
+  it('does not take a premature 250 for the acceptance of a streamed message', () => {
+    const one = run([message('a', { content: undefined })], size);
+    one.feed(`${HELLO}250 ok\r\n250 ok\r\n354 go\r\n250 already\r\n`);
+    expect(one.results).toEqual(['a@y.test deferred 250 already']);
+    expect(one.client.phase).toBe('ended');
+  });
+});
+
+describe('a session', () => {
+  it('is over when replies come ahead of the handshake', () => {
+    const one = run([], 10_000, { ...NO_TLS, mode: 'opportunistic' });
+    one.feed('220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n250 injected\r\n');
+    expect(one.tlsStarts()).toBe(0);
+    expect(one.end()?.reply).toMatch(/^451 4\.7\.5 /);
+  });
+
+  it('gives back a message that nothing was said of', () => {
+    const one = run([message('a')], 10_000);
+    one.feed(HELLO);
+    one.client.fail('451 4.4.2 lost');
+    expect(one.results).toEqual([]);
+    expect(one.end()?.untried).toHaveLength(1);
+  });
+
+  it('takes 552 for too many recipients as a wait, and for a full mailbox as a refusal', () => {
+    const two = message('a', { recipients: ['a@y.test', 'b@y.test', 'c@y.test'] });
+    const one = run([two], 10_000);
+    one.feed(`${HELLO}250 ok\r\n250 ok\r\n552 too many\r\n552 5.2.2 full\r\n354 go\r\n250 done\r\n`);
+    expect(one.results).toEqual(['a@y.test,b@y.test,c@y.test delivered 250 done, deferred 552 too many, failed 552 5.2.2 full']);
+  });
+
+  it('ends once', () => {
+    const one = run([], 10_000);
+    one.feed(HELLO);
+    one.client.quit();
+    one.feed('221 bye\r\n');
+    const end = one.end();
+    one.client.fail('late');
+    one.feed('250 later\r\n');
+    expect(one.end()).toBe(end);
+    expect(end).toMatchObject({ reply: undefined, untried: [] });
+  });
+});

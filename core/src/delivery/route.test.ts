@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { makeRouter, parseVia, type RouteRules } from './route.ts';
+
+const RELAY = { via: null, routes: [], port: 25, tls: 'opportunistic' } as const;
+const rules = (over: Partial<RouteRules['relay']> = {}, domains: RouteRules['domains'] = {}): RouteRules => ({
+  domains,
+  relay: { ...RELAY, ...over },
+});
+const keyOf = (address: string, from: RouteRules, quarantine?: string): string => {
+  const hop = makeRouter(from)({ address }, quarantine === undefined ? {} : { quarantine });
+  return hop.to === 'refused' ? hop.reply : hop.key;
+};
+
+describe('the next hop of a recipient', () => {
+  it('is their mailbox when they have one, whatever the domain says', () => {
+    const hop = makeRouter(rules({ via: 'smtp://hub.test' }))({ address: 'a@x.test', mailbox: 'alice' }, {});
+    expect(hop).toEqual({ to: 'mailbox', key: 'maildir:alice', mailbox: 'alice' });
+  });
+
+  it('is the server that keeps a domain of ours', () => {
+    const ours = rules({ via: 'smtp://hub.test' }, { 'Ours.test': { deliver: 'smtp://10.0.0.5:26' } });
+    expect(keyOf('a@ours.TEST', ours)).toBe('smtp://10.0.0.5:26');
+  });
+
+  it('is nobody for an address of a local domain without a mailbox, never the MX', () => {
+    expect(keyOf('gone@ours.test', rules({}, { 'ours.test': { deliver: 'maildir' } }))).toMatch(/^550 5\.1\.1 /);
+  });
+
+  it('is that of the first route that matches, then the smart host', () => {
+    const routes = [
+      { to: '*.internal', via: 'smtp://10.0.0.7' },
+      { to: 'a.internal', via: 'smtp://10.0.0.8' },
+      { to: 'drop.test', via: 'discard:' },
+    ];
+    const from = rules({ via: 'smtps://hub.test', routes });
+    expect(keyOf('x@a.internal', from)).toBe('smtp://10.0.0.7:25');
+    expect(keyOf('x@b.a.INTERNAL', from)).toBe('smtp://10.0.0.7:25');
+    expect(keyOf('x@internal', from)).toBe('smtps://hub.test:465');
+    expect(keyOf('x@drop.test', from)).toBe('discard');
+  });
+
+  it('is the MX of the domain, or the address of a literal', () => {
+    expect(keyOf('x@Y.test', rules())).toBe('mx:y.test:25');
+    expect(makeRouter(rules())({ address: 'x@[192.0.2.1]' }, {})).toMatchObject({ to: 'literal', domain: '192.0.2.1' });
+    expect(makeRouter(rules())({ address: 'x@[IPv6:2001:DB8::1]' }, {})).toMatchObject({ to: 'literal', domain: '2001:db8::1' });
+    expect(keyOf('x@[192.0.2.999]', rules())).toMatch(/^550 5\.1\.2 /);
+  });
+
+  it.each(['a b\r\nDATA@y.test', 'j\xfcrgen@y.test', 'a>@y.test', 'x\0@y.test'])(
+    'is refused for what is no SMTP address: %j',
+    (address) => {
+      expect(keyOf(address, rules())).toMatch(/^553 5\.6\.7 /);
+    },
+  );
+
+  it('is refused without a domain', () => {
+    expect(keyOf('nobody', rules())).toMatch(/^553 5\.1\.3 /);
+  });
+
+  it('is no other server for quarantined mail', () => {
+    expect(keyOf('x@y.test', rules(), 'spam')).toMatch(/^550 5\.7\.1 /);
+    expect(keyOf('x@drop.test', rules({ via: 'discard:' }), 'spam')).toBe('discard');
+  });
+});
+
+describe('a configured next hop', () => {
+  it('carries percent-decoded credentials, and no secret in its key', () => {
+    const hop = parseVia('smtps://me%40x.test:s%2Fe%3Acret@hub.test', 'never');
+    expect(hop).toMatchObject({
+      host: 'hub.test',
+      port: 465,
+      tls: 'implicit',
+      credentials: { user: 'me@x.test', secret: 's/e:cret' },
+    });
+    expect(hop.key).toBe('smtps://me%40x.test@hub.test:465');
+  });
+
+  it('may be an IPv6 address', () => {
+    expect(parseVia('smtp://[2001:db8::1]:2525', 'never')).toMatchObject({ host: '2001:db8::1', port: 2525 });
+  });
+
+  it.each(['http://x.test', 'smtp://', 'nonsense'])('is a TypeError when it is none: %s', (via) => {
+    expect(() => parseVia(via, 'never')).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,257 @@
+/** The loop around it all: mailboxes, routes, hooks, bounces, failures of the queue, and the end. */
+import type { Verdict } from '@posthorn/core/hook/contract';
+import { MailboxError } from '@posthorn/core/maildrop/mailbox';
+import { StoreError } from '@posthorn/core/queue/store';
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
+import { type Sink, startSink } from '../lib/smtp-sink.ts';
+
+const sinks: Sink[] = [];
+const rigs: Rig[] = [];
+
+function rigOf(options: RigOptions = {}): Rig {
+  const rig = makeRig(options);
+  rigs.push(rig);
+  return rig;
+}
+
+async function sinkOf(script = {}): Promise<Sink> {
+  const sink = await startSink({ script });
+  sinks.push(sink);
+  return sink;
+}
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
+  await Promise.all(sinks.splice(0).map((one) => one.close()));
+});
+
+const toAlice = { recipients: [{ address: 'alice@me.test', mailbox: 'alice' }] };
+const verdict = (kind: Verdict['kind'], over: Partial<Verdict> = {}): Verdict => ({ kind, evidence: [], edits: [], ...over });
+
+describe('a message for a mailbox', () => {
+  it('is put there with the lines only the last server writes', async () => {
+    const rig = rigOf();
+    expect(await rig.send({ to: ['alice@me.test'], envelope: toAlice })).toEqual([
+      'delivered: 250 2.0.0 delivered to the mailbox',
+    ]);
+    expect(rig.mailboxes.get('alice')).toEqual([
+      { text: `Return-Path: <sender@example.test>\r\nDelivered-To: alice@me.test\r\n${MESSAGE}`, folder: 'inbox' },
+    ]);
+  });
+
+  it('is put there once for two addresses of the same user', async () => {
+    const rig = rigOf();
+    const recipients = ['a@me.test', 'b@me.test'].map((address) => ({ address, mailbox: 'alice' }));
+    expect(await rig.send({ to: [], envelope: { recipients } })).toHaveLength(2);
+    expect(rig.mailboxes.get('alice')).toHaveLength(1);
+  });
+
+  it('is filed apart when it was quarantined', async () => {
+    const rig = rigOf();
+    await rig.send({ to: [], envelope: { ...toAlice, quarantine: 'spam' } });
+    expect(rig.mailboxes.get('alice')?.[0]?.folder).toBe('quarantine');
+  });
+
+  it('waits or bounces as the mailbox says', async () => {
+    const rig = rigOf({
+      mailboxError: (mailbox) =>
+        new MailboxError(mailbox === 'gone', mailbox === 'gone' ? '5.1.1' : '4.2.2', `${mailbox} cannot`),
+    });
+    const recipients = ['gone', 'full'].map((mailbox) => ({ address: `${mailbox}@me.test`, mailbox }));
+    expect(await rig.send({ to: [], envelope: { recipients } })).toEqual([
+      'failed: 550 5.1.1 gone cannot',
+      'deferred: 451 4.2.2 full cannot',
+    ]);
+    expect(rig.bounces).toHaveLength(1);
+  });
+});
+
+describe('a message that cannot be delivered', () => {
+  it('bounces to its sender with the null reverse-path, before the queue forgets it', async () => {
+    const sink = await sinkOf({ RCPT: '550 5.1.1 nobody' });
+    const rig = rigOf({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 550 5.1.1 nobody']);
+    const [bounce] = rig.bounces;
+    expect(bounce?.envelope).toMatchObject({ reversePath: '', recipients: [{ address: 'sender@example.test' }], body: '7bit' });
+    expect(bounce?.envelope.sizeBytes).toBe(bounce?.text.length);
+    expect(bounce?.text).toContain('Diagnostic-Code: smtp; 550 5.1.1 nobody');
+    expect(rig.events.filter((event) => event.startsWith('='))).toEqual(['=bounce', '=settle']);
+  });
+
+  it('does not bounce when it is itself a bounce', async () => {
+    const rig = rigOf({ zones: {} });
+    expect(await rig.send({ from: '', to: ['b@gone.test'] })).toEqual(['failed: 550 5.1.2 no such mail domain: gone.test']);
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it('is given up with 4.4.7 when its time is over', async () => {
+    const rig = rigOf({ zones: { 'y.test': { fail: true } }, maxAttempts: 1 });
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([
+      expect.stringMatching(/^failed: 451 4\.4\.7 given up, at last: 451 4\.4\.3/),
+    ]);
+    expect(rig.bounces[0]?.text).toContain('Status: 4.4.7');
+  });
+
+  it('stays in the queue when its bounce cannot be stored', async () => {
+    const rig = rigOf({
+      zones: {},
+      ports: {
+        submitBounce: async () => {
+          throw new StoreError('PH_STORE_FULL', 'disk full');
+        },
+      },
+    });
+    expect(await rig.send({ to: ['b@gone.test'] })).toEqual([expect.stringMatching(/^deferred: 550 5\.1\.2 /)]);
+    expect(rig.events).toContain('delivery.bounce.unstored');
+  });
+
+  it('tells a local sender in their mailbox, and nobody when the sender is unknown here', async () => {
+    const rig = rigOf({
+      zones: {},
+      ports: {
+        directory: {
+          resolve: (address) =>
+            address === 'alice@me.test'
+              ? { is: 'known', targets: [{ to: 'mailbox', mailbox: 'alice', address }] }
+              : { is: 'unknown' },
+          user: () => undefined,
+          isOurs: () => true,
+        },
+      },
+    });
+    await rig.send({ from: 'alice@me.test', to: ['b@gone.test'] });
+    await rig.send({ from: 'nobody@me.test', to: ['b@gone.test'] });
+    expect(rig.bounces.map(({ envelope }) => envelope.recipients)).toEqual([[{ address: 'alice@me.test', mailbox: 'alice' }]]);
+  });
+});
+
+describe('routes', () => {
+  it('discard what they say, and split a message by next hop', async () => {
+    const [one, two] = [await sinkOf(), await sinkOf()];
+    const rig = rigOf({
+      config: {
+        domains: { 'ours.test': { deliver: `smtp://127.0.0.1:${two.port}` } },
+        relay: { via: `smtp://127.0.0.1:${one.port}`, routes: [{ to: 'drop.test', via: 'discard:' }] },
+      },
+    });
+    await rig.send({ to: ['a@y.test', 'b@ours.test', 'c@drop.test', 'd@z.test'] });
+    expect(one.messages.map(({ to }) => to)).toEqual([['a@y.test', 'd@z.test']]);
+    expect(two.messages.map(({ to }) => to)).toEqual([['b@ours.test']]);
+  });
+
+  it('change on reload', async () => {
+    const [one, two] = [await sinkOf(), await sinkOf()];
+    const relay = (port: number) => ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never' }) as const;
+    const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 5 };
+    const rig = rigOf({ config: { relay: relay(one.port), throughput } });
+    await rig.send({ to: ['a@y.test'] });
+    rig.delivery.reload({ domains: {}, relay: relay(two.port), throughput });
+    await rig.send({ to: ['a@y.test'] });
+    expect([one.messages.length, two.messages.length]).toEqual([1, 1]);
+  });
+
+  it('hold everything while the concurrency is 0', async () => {
+    const throughput = { deliveryConcurrency: 0, deliveryConcurrencyPerDestination: 5 };
+    const rig = rigOf({ config: { throughput } });
+    const id = rig.put({ to: [], envelope: toAlice });
+    expect(rig.delivery.sizes().inFlight).toBe(0);
+    rig.delivery.reload({
+      domains: {},
+      relay: { via: null, routes: [], port: 25, tls: 'never' },
+      throughput: { ...throughput, deliveryConcurrency: 1 },
+    });
+    expect(await rig.outcomes(id)).toHaveLength(1);
+  });
+});
+
+describe('hooks', () => {
+  it('of the deliver stage decide before any connection is made', async () => {
+    const sink = await sinkOf();
+    const says: Record<string, Verdict> = {
+      'no@y.test': verdict('reject', { text: 'not there', code: 554, enhanced: '5.7.0' }),
+      'later@y.test': verdict('defer', { text: 'not now' }),
+      'odd@y.test': verdict('quarantine', { text: 'odd' }),
+    };
+    const rig = rigOf({
+      config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } },
+      ports: {
+        hooks: { deliver: ({ recipient }) => says[recipient] ?? verdict('pass'), delivered: null, deferred: null, bounced: null },
+      },
+    });
+    expect(await rig.send({ to: ['no@y.test', 'later@y.test', 'odd@y.test', 'yes@y.test'] })).toEqual([
+      'failed: 554 5.7.0 not there',
+      'deferred: 451 4.7.1 not now',
+      expect.stringMatching(/^failed: 550 5\.7\.1 message was quarantined/),
+      expect.stringMatching(/^delivered/),
+    ]);
+    expect(sink.messages.map(({ to }) => to)).toEqual([['yes@y.test']]);
+  });
+
+  it('hear what became of each recipient, and cannot stop it by throwing', async () => {
+    const heard: string[] = [];
+    const sink = await sinkOf({
+      RCPT: ({ line }: { line: string }) => (line.includes('bad') ? '550 no' : line.includes('later') ? '450 wait' : undefined),
+    });
+    const rig = rigOf({
+      config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } },
+      ports: {
+        hooks: {
+          deliver: null,
+          delivered: ({ recipient, nextHop }) => {
+            heard.push(`delivered ${recipient} ${nextHop}`);
+            throw new Error('late');
+          },
+          deferred: async ({ recipient, nextAttemptAtMs }) => {
+            heard.push(`deferred ${recipient} ${nextAttemptAtMs > 0}`);
+            throw new Error('later');
+          },
+          bounced: ({ recipient, reply }) => {
+            heard.push(`bounced ${recipient} ${reply}`);
+            return verdict('pass');
+          },
+        },
+      },
+    });
+    await rig.send({ to: ['good@y.test', 'bad@y.test', 'later@y.test'] });
+    await expect
+      .poll(() => heard.toSorted())
+      .toEqual(['bounced bad@y.test 550 no', 'deferred later@y.test true', `delivered good@y.test [127.0.0.1]:${sink.port}`]);
+    await expect.poll(() => rig.events.filter((event) => event === 'delivery.report')).toHaveLength(2);
+  });
+});
+
+describe('draining', () => {
+  it('lets what runs finish, begins nothing more and gives the rest back untried', async () => {
+    let letGo = (): void => undefined;
+    const reached = new Promise<void>((resolve) => (letGo = resolve));
+    const sink = await sinkOf({
+      dot: () => {
+        letGo();
+        return undefined;
+      },
+    });
+    const rig = rigOf({
+      config: {
+        relay: { via: `smtp://127.0.0.1:${sink.port}` },
+        throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 },
+      },
+    });
+    const ids = Array.from({ length: 20 }, () => rig.put({ to: ['b@y.test'] }));
+    await reached;
+    await rig.delivery.drain(2_000);
+    const { length } = sink.messages;
+    expect(length).toBeGreaterThan(0);
+    expect(rig.delivery.sizes()).toMatchObject({ inFlight: 0, connections: 0 });
+    expect(length + rig.released.length).toBe(ids.length);
+  });
+
+  it('ends a peer that does not answer when its time is over', async () => {
+    const sink = await sinkOf({ dot: 'silent' });
+    const rig = rigOf({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    const id = rig.put({ to: ['b@y.test'] });
+    await expect.poll(() => sink.commands).toContain('0 DATA');
+    await rig.delivery.drain(50);
+    expect(await rig.outcomes(id)).toMatchObject([{ outcome: 'deferred', reply: '451 4.3.2 this server is going down' }]);
+  });
+});

@@ -1,0 +1,320 @@
+/** Delivery to another server over real sockets: what the peer does, and what becomes of each recipient. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
+import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+
+const sinks: Sink[] = [];
+const rigs: Rig[] = [];
+
+async function sink(options?: SinkOptions): Promise<Sink> {
+  const one = await startSink(options);
+  sinks.push(one);
+  return one;
+}
+
+/** A rig whose every message goes to this sink. */
+function rigTo(to: Sink, options: RigOptions = {}): Rig {
+  const rig = makeRig({
+    ...options,
+    config: { ...options.config, relay: { via: `smtp://127.0.0.1:${to.port}`, ...options.config?.relay } },
+  });
+  rigs.push(rig);
+  return rig;
+}
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
+  await Promise.all(sinks.splice(0).map((one) => one.close()));
+});
+
+describe('a message to another server', () => {
+  it('arrives byte for byte, with its envelope', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer);
+    expect(await rig.send({ from: 'a@x.test', to: ['b@y.test', 'c@z.test'] })).toEqual([
+      'delivered: 250 2.0.0 queued as 0-0',
+      'delivered: 250 2.0.0 queued as 0-0',
+    ]);
+    const [message] = peer.messages;
+    expect(message).toMatchObject({ from: 'a@x.test', to: ['b@y.test', 'c@z.test'] });
+    expect(message?.data.toString('latin1')).toBe(MESSAGE);
+  });
+
+  it('declares its size, and 8-bit content where the peer takes it', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer);
+    await rig.send({ to: ['b@y.test'], text: 'Subject: x\r\n\r\n\xe9\r\n', envelope: { body: '8bitmime' } });
+    expect(peer.commands).toContain('0 MAIL FROM:<sender@example.test> SIZE=17 BODY=8BITMIME');
+  });
+
+  it('is spoken without PIPELINING, SIZE and 8BITMIME to a server that knows only HELO', async () => {
+    const peer = await sink({ script: { EHLO: '500 what?' } });
+    const rig = rigTo(peer);
+    await rig.send({ to: ['b@y.test', 'c@y.test'], envelope: { body: '8bitmime' } });
+    expect(peer.commands).toEqual([
+      '0 EHLO me.test',
+      '0 HELO me.test',
+      '0 MAIL FROM:<sender@example.test>',
+      '0 RCPT TO:<b@y.test>',
+      '0 RCPT TO:<c@y.test>',
+      '0 DATA',
+    ]);
+  });
+
+  it('fails for good when it has 8-bit content and the peer takes none', async () => {
+    const peer = await sink({ extensions: ['PIPELINING'] });
+    const rig = rigTo(peer);
+    const eightBit = { to: ['b@y.test'], text: 'Subject: x\r\n\r\n\xe9\r\n', envelope: { body: '8bitmime' } } as const;
+    expect(await rig.send(eightBit)).toEqual([expect.stringMatching(/^failed: 554 5\.6\.3 /)]);
+    expect(await rig.send({ to: ['b@y.test'], envelope: { body: '8bitmime' } })).toEqual([expect.stringMatching(/^delivered/)]);
+  });
+
+  it('fails for good, unsent, when it is larger than the peer takes', async () => {
+    const peer = await sink({ extensions: ['SIZE 20', 'PIPELINING'] });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^failed: 552 5\.3\.4 /)]);
+    expect(peer.commands.filter((line) => line.includes('MAIL'))).toEqual([]);
+  });
+
+  it('is streamed when it is large, dots and all', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer);
+    const text = `Subject: big\r\n\r\n${'.dot\r\n..\r\nplain line of text\r\n'.repeat(20_000)}`;
+    expect(await rig.send({ to: ['b@y.test'], text })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.messages[0]?.data.toString('latin1') === text).toBe(true);
+  });
+
+  it('is sent in several transactions beyond a hundred recipients', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer);
+    const to = Array.from({ length: 250 }, (_, index) => `r${index}@y.test`);
+    const results = await rig.send({ to });
+    expect(results.every((result) => result.startsWith('delivered'))).toBe(true);
+    expect(peer.messages.map((one) => one.to.length).toSorted((a, b) => a - b)).toEqual([50, 100, 100]);
+  });
+});
+
+describe('recipients of one message', () => {
+  const partly = (pipelining: boolean): SinkOptions => ({
+    extensions: pipelining ? ['PIPELINING'] : [],
+    script: {
+      RCPT: ({ line }) =>
+        line.includes('bad') ? '550 5.1.1 nobody' : line.includes('later') ? '450 4.2.0 greylisted' : undefined,
+    },
+  });
+
+  it.each([true, false])('each get their own result (pipelining: %s)', async (pipelining) => {
+    const peer = await sink(partly(pipelining));
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['good@y.test', 'bad@y.test', 'later@y.test'] })).toEqual([
+      'delivered: 250 2.0.0 queued as 0-0',
+      'failed: 550 5.1.1 nobody',
+      'deferred: 450 4.2.0 greylisted',
+    ]);
+    expect(peer.messages).toHaveLength(1);
+  });
+
+  it.each([true, false])('all refused send no message, and the next one goes through (pipelining: %s)', async (pipelining) => {
+    const peer = await sink(partly(pipelining));
+    const rig = rigTo(peer, { config: { throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 } } });
+    expect(await rig.send({ to: ['bad@y.test'] })).toEqual(['failed: 550 5.1.1 nobody']);
+    expect(await rig.send({ to: ['good@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.commands).toContain('0 RSET');
+    expect(peer.messages).toHaveLength(1);
+  });
+
+  it('get a lone dot when the peer says 354 though it took none of them', async () => {
+    const peer = await sink({ script: { RCPT: '550 5.1.1 nobody', DATA: '354 go on' } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 550 5.1.1 nobody']);
+    await peer.waitFor(1);
+    expect(peer.messages[0]?.data.length).toBe(0);
+  });
+
+  it('share the reply to MAIL when the sender is refused', async () => {
+    const peer = await sink({ script: { MAIL: '550 5.7.1 not you', RCPT: '503 no', DATA: '503 no' } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test', 'c@y.test'] })).toEqual(['failed: 550 5.7.1 not you', 'failed: 550 5.7.1 not you']);
+  });
+
+  it('share the reply to the end of the message', async () => {
+    const peer = await sink({ script: { dot: '554 5.7.1 spam' } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 554 5.7.1 spam']);
+  });
+});
+
+describe('a peer that breaks', () => {
+  it.each(['banner', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'dot'])('by reset at %s defers the message', async (at) => {
+    const peer = await sink({ script: { [at]: 'reset' } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred: 451 4\.4\.[12] /)]);
+  });
+
+  it.each(['EHLO', 'MAIL', 'RCPT', 'DATA', 'dot'])('by 421 at %s defers the message with its reply', async (at) => {
+    const peer = await sink({ script: { [at]: { drop: '421 4.3.2 going down' } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 421 4.3.2 going down']);
+  });
+
+  it.each(['banner', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'dot'])(
+    'by silence at %s defers the message after its timeout',
+    async (at) => {
+      const peer = await sink({ script: { [at]: 'silent' } });
+      const short = { greetingMs: 50, commandMs: 50, dataMs: 50, dotMs: 50 };
+      const rig = rigTo(peer, { timeouts: short });
+      expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred: 451 4\.4\.2 .*timed out/)]);
+    },
+  );
+
+  it('keeps the refusals it gave before it broke', async () => {
+    const peer = await sink({
+      script: { RCPT: ({ line }) => (line.includes('bad') ? '550 5.1.1 nobody' : undefined), DATA: 'reset' },
+      extensions: [],
+    });
+    const rig = rigTo(peer);
+    const [bad, good] = await rig.send({ to: ['bad@y.test', 'good@y.test'] });
+    expect(bad).toBe('failed: 550 5.1.1 nobody');
+    expect(good).toMatch(/^deferred: 451 4\.4\.2 /);
+  });
+
+  it('by a reply without end defers the message', async () => {
+    const peer = await sink({ script: { EHLO: { raw: '250-more\r\n'.repeat(1000) } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 451 4.5.0 the mail host sent a reply without end']);
+  });
+
+  it('by what is no reply defers the message', async () => {
+    const peer = await sink({ script: { banner: { raw: 'SSH-2.0-OpenSSH_9.6\r\n' } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 451 4.5.0 the mail host sent what is no reply']);
+  });
+
+  it('by more replies than were asked for is left, the message delivered', async () => {
+    const peer = await sink({ script: { dot: { raw: '250 ok\r\n250 again\r\n' } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['delivered: 250 ok']);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['delivered: 250 ok']);
+    expect(peer.connections).toBe(2);
+  });
+
+  it('by refusing in the middle of a large message gets no final dot', async () => {
+    let told = false;
+    const peer = await sink({ script: { body: () => (told ? 'silent' : ((told = true), '552 5.3.4 too much')) } });
+    const rig = rigTo(peer);
+    const text = `Subject: big\r\n\r\n${'plain line of text\r\n'.repeat(200_000)}`;
+    expect(await rig.send({ to: ['b@y.test'], text })).toEqual(['failed: 552 5.3.4 too much']);
+    expect(peer.messages).toHaveLength(0);
+  });
+
+  it('shows nothing but ASCII of what it says', async () => {
+    const peer = await sink({ script: { dot: { raw: '554 5.7.1 n\xe9in \x1b[31m\x07!\r\n' } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 554 5.7.1 n?in ?[31m?!']);
+  });
+});
+
+describe('connections', () => {
+  const one = { throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 } };
+
+  it('are used again for the next message', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer);
+    await rig.send({ to: ['b@y.test'] });
+    await rig.send({ to: ['b@y.test'] });
+    expect(peer.connections).toBe(1);
+  });
+
+  it('carry the next MAIL right behind the final dot', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer, { config: one });
+    const ids = Array.from({ length: 50 }, () => rig.put({ to: ['b@y.test'] }));
+    const all = await Promise.all(ids.map((id) => rig.outcomes(id)));
+    expect(all.flat().every(({ outcome }) => outcome === 'delivered')).toBe(true);
+    expect(peer.messages).toHaveLength(50);
+    expect(peer.connections).toBe(1);
+  });
+
+  it('lost while a message waits behind the dot: it goes out on a new one, once', async () => {
+    const peer = await sink({
+      script: { dot: ({ connection }) => (connection === 0 ? { drop: '250 ok' } : undefined) },
+    });
+    const rig = rigTo(peer, { config: one });
+    const ids = Array.from({ length: 3 }, () => rig.put({ to: ['b@y.test'] }));
+    const all = (await Promise.all(ids.map((id) => rig.outcomes(id)))).flat();
+    expect(all.map(({ outcome }) => outcome)).toEqual(['delivered', 'delivered', 'delivered']);
+    expect(peer.messages).toHaveLength(2);
+  });
+
+  it('closed by the peer between two messages cost the second nothing', async () => {
+    const peer = await sink({
+      script: { MAIL: ({ connection, message }) => (connection === 0 && message === 1 ? 'reset' : undefined) },
+    });
+    const rig = rigTo(peer);
+    await rig.send({ to: ['b@y.test'] });
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+  });
+
+  it('end with QUIT when they are not used', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer, { timeouts: { idleMs: 20 } });
+    await rig.send({ to: ['b@y.test'] });
+    await expect.poll(() => peer.commands.at(-1)).toBe('0 QUIT');
+    await expect.poll(() => rig.delivery.sizes()).toEqual({ inFlight: 0, connections: 0, idle: 0, destinations: 0 });
+  });
+
+  it('are no more than the destination may have', async () => {
+    const peer = await sink();
+    const rig = rigTo(peer, { config: { throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 3 } } });
+    const ids = Array.from({ length: 60 }, () => rig.put({ to: ['b@y.test'] }));
+    await Promise.all(ids.map((id) => rig.outcomes(id)));
+    expect(peer.peak).toBeGreaterThan(1);
+    expect(peer.peak).toBeLessThanOrEqual(3);
+  });
+
+  it('in all are no more than allowed, and every destination gets its turn', async () => {
+    const peers = await Promise.all([sink(), sink(), sink()]);
+    const routes = peers.map((peer, index) => ({ to: `d${index}.test`, via: `smtp://127.0.0.1:${peer.port}` }));
+    const rig = makeRig({ config: { ...one, relay: { routes } } });
+    rigs.push(rig);
+    const ids = Array.from({ length: 30 }, (_, index) => rig.put({ to: [`b@d${index % 3}.test`] }));
+    await Promise.all(ids.map((id) => rig.outcomes(id)));
+    expect(peers.map((peer) => peer.messages.length)).toEqual([10, 10, 10]);
+    expect(rig.delivery.sizes().connections).toBeLessThanOrEqual(1);
+  });
+
+  it('that cannot be made defer what waits and what follows with the same reason, after one try', async () => {
+    const peer = await sink({ script: { banner: { drop: '450 4.3.2 busy' } } });
+    const rig = rigTo(peer);
+    const ids = Array.from({ length: 5 }, () => rig.put({ to: ['b@y.test'] }));
+    const all = (await Promise.all(ids.map((id) => rig.outcomes(id)))).flat();
+    expect(new Set(all.map(({ outcome, reply }) => `${outcome}: ${reply}`))).toEqual(new Set(['deferred: 450 4.3.2 busy']));
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 450 4.3.2 busy']);
+    expect(peer.connections).toBe(1);
+  });
+
+  it('to a host that takes no mail at all (521) fail for good', async () => {
+    const peer = await sink({ script: { banner: { drop: '521 5.3.2 no mail here' } } });
+    const rig = rigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 521 5.3.2 no mail here']);
+  });
+
+  it('go to the next address when the first does not answer', async () => {
+    const peer = await sink();
+    const rig = makeRig({
+      zones: {
+        'y.test': {
+          mx: [
+            [10, 'dead.test'],
+            [20, 'live.test'],
+          ],
+        },
+        'dead.test': { a: ['127.0.0.2'] },
+        'live.test': { a: ['127.0.0.1'] },
+      },
+      config: { relay: { port: peer.port } },
+    });
+    rigs.push(rig);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+  });
+});

@@ -1,0 +1,145 @@
+/** STARTTLS, implicit TLS and logging in to a smart host: what is believed, what is sent, what is refused. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeRig, type Rig } from '../lib/delivery-rig.ts';
+import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+
+const sinks: Sink[] = [];
+const rigs: Rig[] = [];
+const WITH_TLS = ['STARTTLS', 'PIPELINING', 'AUTH PLAIN LOGIN'];
+
+async function sink(options: SinkOptions = {}): Promise<Sink> {
+  const one = await startSink({ extensions: WITH_TLS, ...options });
+  sinks.push(one);
+  return one;
+}
+
+function rigVia(via: string, tls: 'opportunistic' | 'never' | 'required' = 'opportunistic'): Rig {
+  const rig = makeRig({ config: { relay: { via, tls } }, zones: { 'mail.test': { a: ['127.0.0.1'] } } });
+  rigs.push(rig);
+  return rig;
+}
+
+/** The sink as the MX of y.test. */
+function rigMx(peer: Sink, tls: 'opportunistic' | 'required'): Rig {
+  const zones = { 'y.test': { mx: [[10, 'mail.test']] as const }, 'mail.test': { a: ['127.0.0.1'] } };
+  const rig = makeRig({ config: { relay: { port: peer.port, tls } }, zones });
+  rigs.push(rig);
+  return rig;
+}
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
+  await Promise.all(sinks.splice(0).map((one) => one.close()));
+});
+
+describe('opportunistic TLS', () => {
+  it('is used where offered, whatever the certificate, with a new EHLO', async () => {
+    const peer = await sink();
+    await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] });
+    expect(peer.messages[0]?.secure).toBe(true);
+    expect(peer.commands.slice(0, 3)).toEqual(['0 EHLO me.test', '0 STARTTLS', '0 EHLO me.test']);
+  });
+
+  it('is done without where it is not offered', async () => {
+    const peer = await sink({ extensions: [] });
+    expect(await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+  });
+
+  it('is done without when the peer refuses STARTTLS', async () => {
+    const peer = await sink({ script: { STARTTLS: '454 4.7.0 not now' } });
+    expect(await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.connections).toBe(1);
+  });
+
+  it('goes on in plain, in a new connection, when the handshake breaks', async () => {
+    const peer = await sink({ script: { tls: 'reset' } });
+    expect(await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.messages.map((one) => [one.connection, one.secure])).toEqual([[1, false]]);
+  });
+
+  it('is never used when the configuration says so', async () => {
+    const peer = await sink();
+    await rigVia(`smtp://127.0.0.1:${peer.port}`, 'never').send({ to: ['b@y.test'] });
+    expect(peer.messages[0]?.secure).toBe(false);
+  });
+
+  it('refuses replies that were sent ahead of the handshake', async () => {
+    const peer = await sink({ script: { STARTTLS: { raw: '220 go on\r\n250-evil\r\n250 AUTH PLAIN\r\n' } } });
+    expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([
+      'deferred: 451 4.7.5 the mail host sent replies ahead of the TLS handshake',
+    ]);
+    expect(peer.messages).toHaveLength(0);
+  });
+});
+
+describe('required TLS', () => {
+  it('defers where it is not offered', async () => {
+    const peer = await sink({ extensions: [] });
+    expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred: 451 4\.7\.4 /)]);
+    expect(peer.messages).toHaveLength(0);
+  });
+
+  it('defers, and does not fall back, when the handshake breaks', async () => {
+    const peer = await sink({ script: { tls: 'reset' } });
+    expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([
+      expect.stringMatching(/^deferred: 451 4\.[47]\.[25] /),
+    ]);
+    expect(peer.connections).toBe(1);
+  });
+
+  it('takes any certificate of an MX host, and asks a named host to prove its name', async () => {
+    const peer = await sink();
+    expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(await rigVia(`smtp://mail.test:${peer.port}`, 'required').send({ to: ['b@y.test'] })).toEqual([
+      expect.stringMatching(/^deferred: 451 4\.7\.5 TLS handshake .*SELF_SIGNED/),
+    ]);
+  });
+
+  it('from the first byte asks the host to prove its name', async () => {
+    const peer = await sink({ implicitTls: true });
+    expect(await rigVia(`smtps://mail.test:${peer.port}`).send({ to: ['b@y.test'] })).toEqual([
+      expect.stringMatching(/^deferred: 451 4\.7\.5 TLS handshake .*SELF_SIGNED/),
+    ]);
+    expect(peer.messages).toHaveLength(0);
+  });
+});
+
+describe('logging in to a smart host', () => {
+  it('says AUTH PLAIN with the secret of the configuration', async () => {
+    const peer = await sink({ extensions: ['AUTH PLAIN LOGIN'] });
+    await rigVia(`smtp://me%40x.test:s%3Aecret@127.0.0.1:${peer.port}`).send({ to: ['b@y.test'] });
+    const line = peer.commands.find((command) => command.includes('AUTH'));
+    expect(Buffer.from(line?.split(' ').at(-1) ?? '', 'base64').toString()).toBe('\0me@x.test\0s:ecret');
+    expect(peer.messages).toHaveLength(1);
+  });
+
+  it('says AUTH LOGIN where only that is offered', async () => {
+    const peer = await sink({
+      extensions: ['AUTH=LOGIN'],
+      script: { AUTH: '334 VXNlcm5hbWU6', 'DTE=': '334 UGFzc3dvcmQ6', 'CDE=': '235 ok' },
+    });
+    expect(await rigVia(`smtp://u1:p1@127.0.0.1:${peer.port}`).send({ to: ['b@y.test'] })).toEqual([
+      expect.stringMatching(/^delivered/),
+    ]);
+    expect(peer.commands.slice(1, 4)).toEqual(['0 AUTH LOGIN', '0 dTE=', '0 cDE=']);
+  });
+
+  it('defers when it is refused, since the configuration can be mended', async () => {
+    const peer = await sink({ extensions: ['AUTH PLAIN'], script: { AUTH: '535 5.7.8 no' } });
+    expect(await rigVia(`smtp://u:p@127.0.0.1:${peer.port}`).send({ to: ['b@y.test'] })).toEqual([
+      'deferred: 451 4.7.0 login refused by the mail host: 535 5.7.8 no',
+    ]);
+  });
+
+  it('never sends the secret to a host that has not proven its name', async () => {
+    const peer = await startSink({ extensions: WITH_TLS, address: '127.0.0.1' });
+    sinks.push(peer);
+    const rig = makeRig({
+      config: { relay: { via: `smtps://u:p@127.0.0.1:${peer.port}` } },
+      timeouts: { handshakeMs: 100 },
+    });
+    rigs.push(rig);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred/)]);
+    expect(peer.commands.filter((line) => line.includes('AUTH'))).toEqual([]);
+  });
+});

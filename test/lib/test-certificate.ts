@@ -1,0 +1,25 @@
+/**
+ * A self-signed certificate for tests: mail.test, localhost, *.example.test and 127.0.0.1, good for a hundred years.
+ * Its key is public, so it protects nothing.
+ */
+export const testCertificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBtzCCAV6gAwIBAgIUZhIEcJN8BpEEmxF0RyZGk5NlREgwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbWFpbC50ZXN0MCAXDTI2MTEyNDAwMDcwMFoYDzIxMjYxMDMx
+MDAwNzAwWjAUMRIwEAYDVQQDDAltYWlsLnRlc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQs+e8gbIbN19xSqCr//ntt16TuZL0MXbAl4zLqeFtZ5ks4XXBDwaPb
+//TPVu4U2jKHFpFpszWrkMeGPkV253nWo4GLMIGIMB0GA1UdDgQWBBQIQMK7cgyy
+D6M6ChqJqCC9G9r2UDAfBgNVHSMEGDAWgBQIQMK7cgyyD6M6ChqJqCC9G9r2UDAP
+BgNVHRMBAf8EBTADAQH/MDUGA1UdEQQuMCyCCW1haWwudGVzdIIJbG9jYWxob3N0
+gg4qLmV4YW1wbGUudGVzdIcEfwAAATAKBggqhkjOPQQDAgNHADBEAiBzQLgw7Tv3
+1nVik9gi8NG+pOsExkTHOZYsPXsCP/QLaAIgaZM5HpJL6MIDLnt0NApzywJ71fB5
+n+Jl3gyuyQK+AcU=
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjB12iumfFpLDhwh+
+Zz29aLR574jg/SiBo12aLja6zvKhRANCAAQs+e8gbIbN19xSqCr//ntt16TuZL0M
+XbAl4zLqeFtZ5ks4XXBDwaPb//TPVu4U2jKHFpFpszWrkMeGPkV253nW
+-----END PRIVATE KEY-----
+`,
+};
