@@ -8,19 +8,12 @@ import { install } from '../test/lib/peers/install.ts';
 import { startPostfix } from '../test/lib/peers/postfix.ts';
 import { countQueued } from '../test/lib/queue-on-disk.ts';
 import type { CpuGroup } from './lib/cpu.ts';
-import { Recorder, alternate, measured, withServer } from './lib/run.ts';
+import { type Rate, compare, rateOf, tellRate } from './lib/compare.ts';
+import { Recorder, alternate, withServer } from './lib/run.ts';
 import { type SmtpSide, startRelay } from './lib/sides.ts';
-import { median, pairRatios, spread } from './lib/stats.ts';
-import { formatTable } from './lib/table.ts';
 import { type SourceLoad, runSmtpSource } from './load/smtp-source.ts';
 
 type Mode = SourceLoad['mode'];
-
-interface Rate {
-  readonly messages: number;
-  readonly perSecond: number;
-  readonly cpuPerThousand: number;
-}
 
 const MODES: readonly Mode[] = ['keep', 'one'];
 const MODE_NAMES: Record<Mode, string> = { keep: 'many messages a connection', one: 'one message a connection' };
@@ -52,8 +45,7 @@ async function measureModes(side: SmtpSide, port: number, cpu: CpuGroup): Promis
   const rates: Partial<Record<Mode, Rate>> = {};
   for (const mode of MODES) {
     const messages = messagesOf(side);
-    const { seconds, cpuSeconds } = await measured(cpu, () => runSmtpSource({ ...load, mode, messages }));
-    rates[mode] = { messages, perSecond: messages / seconds, cpuPerThousand: (cpuSeconds / messages) * 1000 };
+    rates[mode] = await rateOf(cpu, messages, () => runSmtpSource({ ...load, mode, messages }));
   }
   return rates as Record<Mode, Rate>;
 }
@@ -98,34 +90,14 @@ const recorder = await Recorder.open('accept', { ...values, sides });
 const results = await alternate(sides, Number(values.rounds), async (side, round) => {
   const rates = await measureSide(side);
   for (const mode of MODES) recorder.write('round', { round, side, mode, ...rates[mode] });
-  const told = MODES.map((mode) => `${mode} ${rates[mode].perSecond.toFixed(0)}/s ${rates[mode].cpuPerThousand.toFixed(3)} s`);
-  console.log(`round ${round + 1} ${side}: ${told.join(', ')}`);
+  console.log(`round ${round + 1} ${side}: ${MODES.map((mode) => `${mode} ${tellRate(rates[mode])}`).join(', ')}`);
   return rates;
 });
 
-const rows: (string | number)[][] = [];
-for (const mode of MODES) {
-  const rates = (side: SmtpSide) => results[side].map((rates) => rates[mode].perSecond);
-  const costs = (side: SmtpSide) => results[side].map((rates) => rates[mode].cpuPerThousand);
-  for (const side of sides) {
-    const summary = {
-      mode,
-      side,
-      perSecond: median(rates(side)),
-      cpuPerThousand: median(costs(side)),
-      timesFaster: median(pairRatios(rates(side), rates('postfix'))),
-      timesCheaper: median(pairRatios(costs('postfix'), costs(side))),
-    };
-    recorder.write('summary', summary);
-    rows.push([
-      MODE_NAMES[mode],
-      side,
-      spread(rates(side), 0),
-      spread(costs(side), 3),
-      spread(pairRatios(rates(side), rates('postfix'))),
-      spread(pairRatios(costs('postfix'), costs(side))),
-    ]);
-  }
-}
-const head = ['mode', 'server', 'messages/s', 'CPU s per 1,000', 'times Postfix, rate', 'times Postfix, per CPU second'];
-recorder.finish(formatTable(head, rows));
+const groups = Object.fromEntries(
+  MODES.map((mode) => [
+    MODE_NAMES[mode],
+    Object.fromEntries(sides.map((side) => [side, results[side].map((rates) => rates[mode])])) as Record<SmtpSide, Rate[]>,
+  ]),
+);
+recorder.finish(compare(recorder, 'messages', 'postfix', groups));
