@@ -2,6 +2,7 @@
  * Every message between the supervisor, the server processes and the session threads, as closed unions named by
  * receiver. Fields are only added, unknown kinds are ignored, and every question carries a token.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '@posthorn/config';
 import type { User } from '@posthorn/core/directory/directory';
 
@@ -65,13 +66,18 @@ export interface SessionThreadData {
   readonly admission: SharedArrayBuffer;
   /** To be counted up while the loop turns, so that a stuck thread can be told. */
   readonly heart: Int32Array;
-  /** Ports of the plugin threads, see hook-pool.ts. */
-  readonly equipment: unknown;
+  /** The pool of plugin threads, see hook-pool.ts. */
+  readonly equipment: MessagePort | undefined;
 }
 
 /** Main thread -> session thread. */
 export type ToSessionThread =
-  | { readonly to: 'thread.reload'; readonly settings: Settings; readonly equipment?: unknown }
+  | {
+      readonly to: 'thread.reload';
+      readonly token: number;
+      readonly settings: Settings;
+      readonly equipment: MessagePort | undefined;
+    }
   | { readonly to: 'thread.drain' }
   /** Close what is left, now. */
   | { readonly to: 'thread.stop' }
@@ -86,7 +92,7 @@ export type ToServerMain =
   | { readonly to: 'main.slab'; readonly id: number; readonly memory: SharedArrayBuffer }
   | { readonly to: 'main.slab-gone'; readonly id: number }
   | { readonly to: 'main.accept'; readonly batch: readonly AcceptRequest[] }
-  | { readonly to: 'main.reloaded'; readonly problem?: string }
+  | { readonly to: 'main.reloaded'; readonly token: number; readonly problem?: string }
   | { readonly to: 'main.count'; readonly token: number; readonly counts: Record<string, number>; readonly heldBytes: number };
 
 /** A message to be made durable. Only numbers and short texts cross: the bytes stay where they are. */

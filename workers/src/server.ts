@@ -51,14 +51,11 @@ class Server {
         threads: start.sessionThreads,
         admission: this.#admission,
         log: this.#log,
-        equip: (threadIndex) => this.#plugins.equip(threadIndex),
-        onMessage: (message, answer, threadIndex) => {
+        equip: () => this.#plugins.equip(),
+        onMessage: (message, answer) => {
           if (message.to === 'main.accept') accept(message.batch, answer);
           else if (message.to === 'main.slab') this.#slabs.announce(message.id, message.memory);
           else if (message.to === 'main.slab-gone') this.#slabs.forget(message.id);
-          else if (message.to === 'main.reloaded' && message.problem !== undefined) {
-            this.#log.error('reload-failed', { thread: threadIndex, problem: message.problem });
-          }
         },
         onGone: (threadIndex) => this.#forgetThread(threadIndex),
         onFailed: (problem) => this.#fail(problem),
@@ -88,9 +85,10 @@ class Server {
     try {
       const equip = await this.#plugins.load(settings);
       this.#settings = settings;
-      this.#threads.reload(settings, equip);
+      const problems = await this.#threads.reload(settings, equip);
       for (const shard of this.#shards) shard.delivery.reload(settings.config, settings.users);
-      tell({ to: 'master.reloaded', token });
+      await this.#plugins.endFormer();
+      tell({ to: 'master.reloaded', token, ...(problems.length === 0 ? {} : { problem: problems.join('; ') }) });
     } catch (error) {
       tell({ to: 'master.reloaded', token, problem: messageOf(error) });
     }
@@ -142,7 +140,6 @@ class Server {
 
   #forgetThread(threadIndex: number): void {
     this.#slabs.forgetThread(threadIndex);
-    this.#plugins.forgetSession(threadIndex);
     try {
       clearThreadLocks(`${this.#settings.config.data}/locks`, `${this.#start.slot}.${threadIndex}`, `${this.#start.slot}.main`);
     } catch (error) {

@@ -3,7 +3,7 @@
  * session-threads.ts. A reload gives new connections a new set of ports; those that run keep what they began with.
  */
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ListenerConfig } from '@posthorn/config';
 import { createAdmission } from '@posthorn/core/dispatch/admission';
 import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
@@ -11,7 +11,7 @@ import { createMessageMemory } from '@posthorn/core/mail/message-writer';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { createCounters } from '@posthorn/core/observe/count';
 import { wireReception } from '@posthorn/core/wiring/reception';
-import { openHooks } from './hooks.ts';
+import { Hooks, hookSettingsOf } from './hooks.ts';
 import { createIds } from './ids.ts';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from './ipc.ts';
 import { createLog } from './log.ts';
@@ -39,24 +39,27 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     },
     place,
   );
+  const slabs = new Map<number, SharedArrayBuffer>();
+  const hooks = new Hooks({ slabs, log, counters, clock: systemClock });
+  await hooks.load(hookSettingsOf(data.settings), data.equipment);
   const memory = createMessageMemory({
     threadIndex,
     limitBytes: shareOf(config.throughput.messageMemoryBytes, parts),
     spillBytes: config.throughput.spillBytes,
     spoolDirectory: `${config.data}/spool/${slot}`,
     onNewSlab: (id, slab) => {
+      slabs.set(id, slab);
       post({ to: 'main.slab', id, memory: slab });
       hooks.announceSlab(id, slab);
     },
     onSlabGone: (id) => {
+      slabs.delete(id);
       post({ to: 'main.slab-gone', id });
       hooks.forgetSlab(id);
     },
     onFailure: (failure, cause) => log.warn('message-not-kept', { failure, cause }),
   });
   const sink = createMessageSink({ begin: (declaredBytes) => memory.begin(declaredBytes), post });
-  let hooks = await openHooks(data.settings, data.equipment, { log, counters, clock: systemClock });
-
   const listeners = new Map<string, Listener>();
 
   function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
@@ -123,21 +126,19 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     }
   }
 
-  async function reload(settings: Settings, equipment: unknown): Promise<void> {
+  async function reload(token: number, settings: Settings, equipment: MessagePort | undefined): Promise<void> {
     try {
-      const before = hooks;
-      if (equipment !== undefined) hooks = await openHooks(settings, equipment, { log, counters, clock: systemClock });
+      if (equipment !== undefined) await hooks.load(hookSettingsOf(settings), equipment);
       await listen(settings);
-      if (hooks !== before) before.retire();
-      post({ to: 'main.reloaded' });
+      post({ to: 'main.reloaded', token });
     } catch (error) {
-      post({ to: 'main.reloaded', problem: error instanceof Error ? error.message : String(error) });
+      post({ to: 'main.reloaded', token, problem: error instanceof Error ? error.message : String(error) });
     }
   }
 
   async function drain(): Promise<void> {
     await Promise.all([...listeners.values()].map((listener) => listener.drain()));
-    hooks.retire();
+    await hooks.close();
     log.flush();
     post({ to: 'main.drained' });
     main.close();
@@ -149,7 +150,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
         sink.answered(message.answers);
         break;
       case 'thread.reload':
-        void reload(message.settings, message.equipment);
+        void reload(message.token, message.settings, message.equipment);
         break;
       case 'thread.drain':
         void drain();

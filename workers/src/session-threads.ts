@@ -3,7 +3,7 @@
  * a new thread in the place of one that died or hangs. A thread that dies takes its own sessions with it, nothing else:
  * what it had handed over is stored all the same, what it had not was never acknowledged.
  */
-import { Worker, type Transferable } from 'node:worker_threads';
+import { type MessagePort, type Transferable, Worker } from 'node:worker_threads';
 import type { AdmissionControl } from '@posthorn/core/dispatch/admission';
 import type { Log } from '@posthorn/core/observe/log';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from './ipc.ts';
@@ -14,8 +14,8 @@ export interface SessionThreadsOptions {
   readonly threads: number;
   readonly admission: AdmissionControl;
   readonly log: Log;
-  /** What else a new thread is given: ports of the plugin threads. Called with the number the thread will have for life. */
-  readonly equip: (threadIndex: number) => { readonly data: unknown; readonly transfer: Transferable[] };
+  /** What else a new thread is given: a port of the pool of plugin threads. */
+  readonly equip: () => { readonly data: MessagePort | undefined; readonly transfer: Transferable[] };
   readonly onMessage: (message: ToServerMain, answer: (message: ToSessionThread) => void, threadIndex: number) => void;
   readonly onGone: (threadIndex: number) => void;
   /** A thread cannot start, and would not the next time either. */
@@ -40,6 +40,16 @@ interface Thread {
   listening: boolean;
 }
 
+type ThreadAnswer = Extract<ToServerMain, { to: 'main.count' | 'main.reloaded' }>;
+/** What a thread answers to `thread.count`. */
+export type ThreadCounts = Extract<ToServerMain, { to: 'main.count' }>;
+
+interface Question {
+  readonly left: Set<number>;
+  readonly answers: ThreadAnswer[];
+  readonly done: (answers: ThreadAnswer[]) => void;
+}
+
 export class SessionThreads {
   readonly #options: SessionThreadsOptions;
   readonly #threads: (Thread | undefined)[] = [];
@@ -50,10 +60,7 @@ export class SessionThreads {
   #ending = false;
   #started: PromiseWithResolvers<void> | undefined;
   #drained: PromiseWithResolvers<void> | undefined;
-  #questions = new Map<
-    number,
-    { readonly left: Set<number>; readonly answers: ThreadCounts[]; readonly done: (all: ThreadCounts[]) => void }
-  >();
+  readonly #questions = new Map<number, Question>();
   #nextToken = 1;
 
   constructor(options: SessionThreadsOptions, settings: Settings) {
@@ -70,18 +77,19 @@ export class SessionThreads {
     await this.#started.promise;
   }
 
-  /** Tells all threads; new ones begin with these settings. */
-  reload(settings: Settings, equip: boolean): void {
+  /**
+   * Gives all threads new settings; those started later begin with them.
+   * @param equip whether there is a new pool of plugin threads to go to
+   * @returns problems, when every thread has said what it could take up
+   */
+  async reload(settings: Settings, equip: boolean): Promise<string[]> {
     this.#settings = settings;
-    for (const thread of this.#alive()) {
-      const equipment = equip ? this.#options.equip(thread.index) : undefined;
-      const message: ToSessionThread = {
-        to: 'thread.reload',
-        settings,
-        ...(equipment === undefined ? {} : { equipment: equipment.data }),
-      };
+    const answers = await this.#ask((token, thread) => {
+      const equipment = equip ? this.#options.equip() : undefined;
+      const message: ToSessionThread = { to: 'thread.reload', token, settings, equipment: equipment?.data };
       thread.worker.postMessage(message, equipment?.transfer ?? []);
-    }
+    });
+    return answers.flatMap((answer) => (answer.to === 'main.reloaded' && answer.problem !== undefined ? [answer.problem] : []));
   }
 
   broadcast(message: ToSessionThread): void {
@@ -89,14 +97,11 @@ export class SessionThreads {
   }
 
   /** Counters and memory of every thread. */
-  counts(): Promise<ThreadCounts[]> {
-    const token = this.#nextToken++;
-    const left = new Set(this.#alive().map((thread) => thread.index));
-    if (left.size === 0) return Promise.resolve([]);
-    return new Promise((done) => {
-      this.#questions.set(token, { left, answers: [], done });
-      this.broadcast({ to: 'thread.count', token });
-    });
+  async counts(): Promise<ThreadCounts[]> {
+    const answers = await this.#ask((token, thread) =>
+      thread.worker.postMessage({ to: 'thread.count', token } satisfies ToSessionThread),
+    );
+    return answers.filter((answer) => answer.to === 'main.count');
   }
 
   /** Running sessions may finish; what is left after `graceMs` is closed. */
@@ -117,7 +122,7 @@ export class SessionThreads {
 
   #run(place: number): void {
     const index = this.#nextIndex++;
-    const { data, transfer } = this.#options.equip(index);
+    const { data, transfer } = this.#options.equip();
     const heart = new Int32Array(new SharedArrayBuffer(4));
     const { slot, processes, threads, admission } = this.#options;
     const workerData: SessionThreadData = {
@@ -151,14 +156,25 @@ export class SessionThreads {
       thread.listening = true;
       if (this.#alive().every((one) => one.listening)) this.#started?.resolve();
     } else if (message.to === 'main.failed') this.#options.onFailed(message.problem);
-    else if (message.to === 'main.count') this.#counted(thread.index, message.token, message);
+    else if (message.to === 'main.count' || message.to === 'main.reloaded') this.#answered(thread.index, message.token, message);
     else this.#options.onMessage(message, (answer) => thread.worker.postMessage(answer), thread.index);
   }
 
-  #counted(index: number, token: number, counts: ThreadCounts | undefined): void {
+  /** One question to every thread; a thread that dies meanwhile gives no answer. */
+  #ask(put: (token: number, thread: Thread) => void): Promise<ThreadAnswer[]> {
+    const token = this.#nextToken++;
+    const threads = this.#alive();
+    if (threads.length === 0) return Promise.resolve([]);
+    return new Promise((done) => {
+      this.#questions.set(token, { left: new Set(threads.map((thread) => thread.index)), answers: [], done });
+      for (const thread of threads) put(token, thread);
+    });
+  }
+
+  #answered(index: number, token: number, answer: ThreadAnswer | undefined): void {
     const question = this.#questions.get(token);
     if (question === undefined || !question.left.delete(index)) return;
-    if (counts !== undefined) question.answers.push(counts);
+    if (answer !== undefined) question.answers.push(answer);
     if (question.left.size > 0) return;
     this.#questions.delete(token);
     question.done(question.answers);
@@ -168,7 +184,7 @@ export class SessionThreads {
     const { log, admission, onGone } = this.#options;
     this.#threads[thread.place] = undefined;
     admission.forgetThread(thread.place);
-    for (const token of this.#questions.keys()) this.#counted(thread.index, token, undefined);
+    for (const token of this.#questions.keys()) this.#answered(thread.index, token, undefined);
     onGone(thread.index);
     if (this.#ending) {
       if (this.#alive().length === 0) this.#drained?.resolve();
@@ -197,10 +213,4 @@ export class SessionThreads {
       }
     }
   }
-}
-
-/** What a thread answers to `thread.count`. */
-export interface ThreadCounts {
-  readonly counts: Record<string, number>;
-  readonly heldBytes: number;
 }

@@ -165,6 +165,8 @@ function settle(conversation: Conversation, envelope: Envelope, result: Accepted
     return reply;
   }
   conversation.accepted += 1;
+  // A report: it never delays the answer, and what it says changes nothing.
+  void conversation.ports.hooks.queued?.({ envelope });
   conversation.ports.counters.add('smtp.accepted');
   conversation.log('info', 'smtp.accepted', {
     message: envelope.id,
