@@ -40,7 +40,7 @@ const LIBRARIES = {
   'reflect-metadata': /^core\/src\/wiring\//,
   commander: /^workers\/src\/cli\//,
   pino: /^workers\/src\/log/,
-  'node:net': /^(core\/src\/(dispatch|wiring|delivery\/remote)|workers\/src|plugins\/clamav)\//,
+  'node:net': /^(core\/src\/(dispatch|wiring|delivery\/remote)|workers\/src|plugins\/(clamav|sender-auth))\//,
   'node:tls': /^(core\/src\/(dispatch|delivery\/remote|wiring)|workers\/src)\//,
   'node:child_process': /^workers\/src\/(master|slot)/,
 };

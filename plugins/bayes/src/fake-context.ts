@@ -60,7 +60,7 @@ export function messageRequest(bytes: MessageBytes, user?: string): Requests['me
 export interface Opened {
   readonly lines: LogLine[];
   readonly clock: ReturnType<typeof handClock>;
-  ask(request: Requests['message']): Promise<HookAnswer>;
+  readonly ask: (request: Requests['message']) => Promise<HookAnswer>;
 }
 
 /** The plugin opened on one thread, as the host does it. */

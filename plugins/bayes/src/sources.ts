@@ -101,7 +101,7 @@ async function* messagesInMbox(path: string, file: FileHandle, maxBytes: number)
         break;
       }
       if (lineStart && afterEmpty && data.subarray(at, at + FROM_LINE.length).equals(FROM_LINE)) {
-        if (length > 0) yield { path, bytes: Uint8Array.prototype.slice.call(message, 0, length) as Uint8Array<ArrayBuffer> };
+        if (length > 0) yield { path, bytes: new Uint8Array(message.subarray(0, length)) };
         length = 0;
         inFromLine = true;
       }
@@ -115,5 +115,5 @@ async function* messagesInMbox(path: string, file: FileHandle, maxBytes: number)
     }
   }
   take(held);
-  if (length > 0) yield { path, bytes: Uint8Array.prototype.slice.call(message, 0, length) as Uint8Array<ArrayBuffer> };
+  if (length > 0) yield { path, bytes: new Uint8Array(message.subarray(0, length)) };
 }

@@ -150,7 +150,7 @@ function tokensOf(db: Level<string, Buffer>) {
   return db.sublevel<Buffer, Buffer>('tokens', { keyEncoding: 'buffer', valueEncoding: 'buffer' });
 }
 function messagesOf(db: Level<string, Buffer>) {
-  return db.sublevel<string, string>('messages', { valueEncoding: 'utf8' });
+  return db.sublevel('messages', { valueEncoding: 'utf8' });
 }
 
 async function openLocked(directory: string, lockTimeoutMs: number): Promise<Level<string, Buffer>> {

@@ -89,7 +89,7 @@ export function movableClock(): Clock & { advance(ms: number): void } {
 
 export interface Scanner {
   readonly clock: ReturnType<typeof movableClock>;
-  ask(content: Uint8Array | string): Promise<HookAnswer>;
+  readonly ask: (content: Uint8Array | string) => Promise<HookAnswer>;
 }
 
 /** The plugin, opened with these options. */

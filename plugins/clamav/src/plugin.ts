@@ -37,6 +37,8 @@ export const plugin = definePlugin({
           if (options.found === 'quarantine') return { kind: 'quarantine', reason: `virus ${signature}` };
           return { kind: 'reject', code: 550, enhanced: '5.7.1', text: `Virus found: ${signature}` };
         }
+        default:
+          return verdict satisfies never;
       }
     },
   },

@@ -17,7 +17,7 @@ const FROM_SENDER = 'From: Ann <ann@sender.example>\r\nSubject: hello\r\nDate: M
 const FROM_STRICT = 'From: Eve <eve@strict.example>\r\n\r\nhello\r\n';
 
 async function signed(content: string): Promise<string> {
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
   // The library signs by `signatureData`; its types ask for one signature's fields beside it.
   const key = { signingDomain: 'sender.example', selector: 'k1', privateKey: pem };
   const { signatures } = await dkimSign(content, { ...key, signatureData: [key] });
@@ -115,6 +115,7 @@ describe('forged Authentication-Results', () => {
       { ...mail, user: 'alice' },
       { ...mail, clientAddress: '127.0.0.1' },
       { ...mail, clientAddress: '::1' },
+      { ...mail, clientAddress: '::ffff:127.0.0.2' },
     ]) {
       const { results, removed } = await ask(trusted, ZONE);
       expect(removed).toHaveLength(1);

@@ -29,8 +29,7 @@ export const plugin = definePlugin({
     async message({ session, envelope, bytes }, { options, state, dns, clock, log, hostname }) {
       const header = viewHeader(bytes.header, hostname);
       const edits = removals(header.forgedResults);
-      const address = session.clientAddress;
-      if (session.user !== undefined || state.trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return editing(edits);
+      if (session.user !== undefined || isIn(state.trusted, session.clientAddress)) return editing(edits);
       const resolver = resolverFor(dns, clock, options.dnsBudgetMs);
       const subject = { session, reversePath: envelope.reversePath, bytes, header };
       const checked = await check(subject, hostname, options, resolver, log);
@@ -48,6 +47,11 @@ function editing(edits: readonly Edit[]): HookResult[] {
 function removals(forged: readonly string[]): Edit[] {
   if (forged.length > MAX_REMOVED) return [{ edit: 'remove-header', name: HEADER }];
   return forged.map((matching) => ({ edit: 'remove-header', name: HEADER, matching }));
+}
+
+function isIn(list: BlockList, clientAddress: string): boolean {
+  const address = clientAddress.replace(/^::ffff:(?=\d+\.)/i, '');
+  return list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
 
 function toBlockList(networks: readonly string[]): BlockList {
