@@ -32,6 +32,8 @@ export interface Pop3KitOptions {
   /** Indices of messages that cannot be read, or not be deleted. */
   readonly gone?: readonly number[];
   readonly stuck?: readonly number[];
+  /** Reading a message in chunks fails behind so many bytes. */
+  readonly breaksAt?: number;
 }
 
 export interface Pop3Kit {
@@ -79,6 +81,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
         try {
           const bytes = bytesOf(index);
           for (let at = 0; at < bytes.length; at += options.streamBytes ?? 1000) {
+            if (at >= (options.breaksAt ?? Infinity)) throw new Error('breaks off, as the test wants it');
             yield await later(bytes.subarray(at, at + (options.streamBytes ?? 1000)));
           }
         } finally {

@@ -5,6 +5,7 @@
 import type { Conversation, TransactionState } from './conversation.ts';
 import { stuffChunks, stuffWhole } from './dot-stuffing.ts';
 import { fail, type Outcome } from './outcome.ts';
+import type { Maildrop } from './ports.ts';
 import type { TopCutter } from './top-cutter.ts';
 import { when } from './when.ts';
 
@@ -29,7 +30,7 @@ export function sendMessage(
         const wanted = cutter === undefined ? bytes : (cutter.take(bytes) ?? bytes);
         return { ...reply(octets(bytes)), body: stuffWhole(wanted) };
       }
-      return stream(index, { drop }, cutter, reply);
+      return stream(c, drop, index, cutter, reply);
     });
     return sent instanceof Promise ? sent.catch((error: unknown) => gone(c, index, error)) : sent;
   } catch (error) {
@@ -38,13 +39,19 @@ export function sendMessage(
 }
 
 async function stream(
+  c: Conversation,
+  drop: Maildrop,
   index: number,
-  { drop }: Pick<TransactionState, 'drop'>,
   cutter: TopCutter | undefined,
   reply: (sizeBytes: number) => Outcome,
 ): Promise<Outcome> {
   const source = drop.read(index)[Symbol.asyncIterator]();
   const first = await source.next();
+  if (c.over) {
+    // Nobody will take the stream, so nobody would close the file.
+    await source.return?.();
+    return fail('The session is over');
+  }
   const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
   return {
     ...reply(drop.messages[index]!.sizeBytes),
