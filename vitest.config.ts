@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ['{core,config,workers,plugins,test,bench}/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    // What is built runs as it is, under Node itself: plugins in TypeScript are loaded by Node and not by the test runner.
+    server: { deps: { external: [/\/dist\//] } },
     testTimeout: 30_000,
     hookTimeout: 120_000,
   },
