@@ -23,6 +23,8 @@ export interface Master {
   ask(question: ServerQuestion): AsyncIterable<unknown>;
   /** @throws Error with a text for the operator; the settings in force stay. */
   reload(): Promise<void>;
+  /** Ends every process at once: what was not acknowledged is lost. */
+  kill(): void;
   /** Drains and ends everything. */
   shutDown(): Promise<void>;
   /** Resolves when the server has ended; rejects when it cannot start. */
