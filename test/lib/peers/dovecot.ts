@@ -17,7 +17,7 @@ export interface DovecotOptions {
   /** Messages of a user's maildrop. */
   readonly mail: (user: string) => Iterable<Uint8Array>;
   /**
-   * Processes that serve maildrops, shared by all clients; default: as many as cores. One to a client, Dovecot's default,
+   * Processes that serve maildrops, shared by all clients; default: four to a core. One to a client, Dovecot's default,
    * costs it half as much CPU again (tried: 2.7 to 3.2 s for 1,000 sessions, shared 1.5 to 1.9).
    */
   readonly mailProcesses?: number;
@@ -42,7 +42,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const passwords = join(folder.path, 'passwd');
   writeFileSync(passwords, options.users.map((user) => `${user}:{PLAIN}${options.password}\n`).join(''));
   const config = join(folder.path, 'dovecot.conf');
-  writeFileSync(config, configText(folder.path, port, owner, passwords, options.mailProcesses ?? availableParallelism()));
+  writeFileSync(config, configText(folder.path, port, owner, passwords, options.mailProcesses ?? 4 * availableParallelism()));
   const wrap = options.wrap ?? ((command) => [...command]);
   const running = await start(wrap([program('dovecot'), '-F', '-c', config]));
   try {
