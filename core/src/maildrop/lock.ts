@@ -52,7 +52,7 @@ export function clearLocksOf(lockDirectory: string, owner: LockOwner, clearer: L
     if (!name.endsWith(SUFFIX)) continue;
     const path = join(lockDirectory, name);
     const text = read(path);
-    if (text?.startsWith(beginning) === true && removeStale(path, text, clearer, MAX_DEPTH)) cleared++;
+    if (text?.startsWith(beginning) === true && removeStale(path, text, clearer)) cleared++;
   }
   return cleared;
 }
@@ -72,7 +72,11 @@ function acquire(path: string, owner: LockOwner, depth: number): HeldLock | unde
   return undefined;
 }
 
-function removeStale(path: string, staleText: string, owner: LockOwner, depth: number): boolean {
+/**
+ * Removes this very lock of a dead owner, if it is still there.
+ * @returns false when somebody else is at it.
+ */
+export function removeStale(path: string, staleText: string, owner: LockOwner, depth = MAX_DEPTH): boolean {
   const guard = acquire(`${path}.${hash('sha256', staleText).slice(0, 32)}`, owner, depth - 1);
   if (guard === undefined) return false;
   try {
