@@ -1,4 +1,4 @@
-/** What tests of this plugin call its hooks with: a request made of bytes, a context without a network. Not shipped. */
+/** What tests of this plugin call its hooks with: a request made of bytes, a context without a network. For tests only. */
 import type { Clock, Dns, Evidence, HookAnswer, Log, MessageBytes, Requests } from '@posthorn/sdk';
 import { DnsError } from '@posthorn/sdk';
 import { optionsSchema, type Options } from './options.ts';

@@ -1,4 +1,4 @@
-/** What tests of this plugin use: a clamd that does as it is told, and the plugin opened as the host does it. Not shipped. */
+/** What tests of this plugin use: a clamd that does as it is told, and the plugin opened as the host does it. For tests only. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { DnsError, type Clock, type Dns, type HookAnswer, type Log, type Requests } from '@posthorn/sdk';

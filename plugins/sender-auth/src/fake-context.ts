@@ -1,4 +1,4 @@
-/** What tests of this plugin call its hooks with: a zone of names instead of DNS, a message made of text. Not shipped. */
+/** What tests of this plugin call its hooks with: a zone of names instead of DNS, a message made of text. For tests only. */
 import {
   DnsError,
   type Clock,

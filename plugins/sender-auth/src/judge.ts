@@ -59,6 +59,10 @@ function judgeDmarc(result: AuthenticateResult, options: Options, give: Give): H
     return undefined;
   }
   if (dmarc.status.result !== 'fail' || sealedByTrusted(result, options)) return undefined;
+  if (isUnsettled(result)) {
+    if (dmarc.policy !== 'reject' || !options.dmarcReject) return undefined;
+    return { kind: 'defer', code: 451, enhanced: '4.7.1', text: `DNS does not tell now whether ${domain} sent this` };
+  }
   switch (dmarc.policy) {
     case 'reject':
       if (options.dmarcReject) {
@@ -73,6 +77,11 @@ function judgeDmarc(result: AuthenticateResult, options: Options, give: Give): H
       give('DMARC_FAIL', `not aligned with ${domain}`);
       return undefined;
   }
+}
+
+/** Might it have passed, had DNS answered? Then a failure is nothing to hold against the message for good. */
+function isUnsettled({ spf, dkim }: AuthenticateResult): boolean {
+  return (spf !== false && spf.status.result === 'temperror') || dkim.results.some((one) => one.status.result === 'temperror');
 }
 
 /** A forwarder the operator trusts says, under a chain that verifies, what it saw before it changed the message (RFC 8617). */

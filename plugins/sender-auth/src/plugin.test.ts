@@ -186,6 +186,15 @@ describe('DNS that fails', () => {
     expect(resultOf(header, 'spf')).toBe('temperror');
     expect([...evidence.keys()]).toEqual([]);
   });
+  test('a DMARC failure that DNS may be the cause of defers where p=reject is honoured, and says nothing elsewhere', async () => {
+    const zone = new Map<string, readonly unknown[] | 'ESERVFAIL'>([
+      ['strict.example TXT', 'ESERVFAIL'],
+      ['_dmarc.strict.example TXT', [['v=DMARC1; p=reject']]],
+    ]);
+    const mail = { content: FROM_STRICT, reversePath: 'eve@strict.example' };
+    expect((await ask(mail, zone, { dmarcReject: true })).results.at(-1)).toMatchObject({ kind: 'defer', code: 451 });
+    expect([...(await ask(mail, zone)).evidence.keys()]).toEqual([]);
+  });
   test('and DNS that never answers ends with the budget', async () => {
     const silent = { ...zoneDns(ZONE), resolve: () => new Promise<never>(() => undefined) };
     const { header } = await ask(
