@@ -35,7 +35,7 @@ function run(command, args, quiet = true) {
   });
   if (done.error) fail(`${command} cannot be run: ${done.error.message}`);
   if (done.status !== 0) {
-    if (quiet) process.stderr.write(`${done.stdout}${done.stderr}`);
+    if (quiet) process.stderr.write(String(done.stdout) + String(done.stderr));
     fail(`\`${command} ${args.join(' ')}\` failed`);
   }
 }
