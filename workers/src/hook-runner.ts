@@ -162,7 +162,7 @@ export class HookRunner {
       return;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#leftMs(job, plugin));
+    const timer = setTimeout(resolve, Math.max(1, this.#leftMs(job, plugin)));
     await Promise.race([outcome.then((settled) => this.#answer(job, plugin, settled)), promise]);
     clearTimeout(timer);
   }
