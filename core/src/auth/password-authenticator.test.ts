@@ -1,0 +1,169 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { User } from '../directory/directory.ts';
+import type { Log } from '../observe/log.ts';
+import { hashPassword } from './password.ts';
+import { createAuthenticator, type AuthenticatorLimits } from './password-authenticator.ts';
+
+const CHEAP = { memoryKiB: 64, passes: 1, lanes: 1 };
+const CLIENT = '192.0.2.7';
+let secretHash: string;
+let otherHash: string;
+
+beforeAll(async () => {
+  secretHash = await hashPassword('secret', CHEAP);
+  otherHash = await hashPassword('other', CHEAP);
+});
+
+function rig(limits: Partial<AuthenticatorLimits> = {}) {
+  const users = new Map<string, User>([['alice', { name: 'alice', passwordHash: secretHash, addresses: [] }]]);
+  const counted = new Map<string, number>();
+  const logged: string[] = [];
+  const time = { now: 1000 };
+  const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: (event) => void logged.push(event), with: () => log };
+  const authenticator = createAuthenticator({
+    findUser: (name) => users.get(name) ?? (name === 'alice@example.org' ? users.get('alice') : undefined),
+    clock: { now: () => time.now, monotonic: () => time.now, after: () => () => undefined },
+    log,
+    counters: { add: (name, by = 1) => void counted.set(name, (counted.get(name) ?? 0) + by) },
+    limits,
+  });
+  return { authenticator, users, counted, logged, time };
+}
+
+describe('a login', () => {
+  it('succeeds with the right password, under the name of the user', async () => {
+    const { authenticator } = rig();
+    expect(await authenticator.check('alice@example.org', 'secret', CLIENT)).toEqual({ ok: true, user: 'alice' });
+  });
+
+  it('fails alike for a wrong password and an unknown user, after the same work', async () => {
+    const { authenticator, counted } = rig();
+    const wrong = await authenticator.check('alice', 'guess', CLIENT);
+    expect(wrong).toEqual({ ok: false, why: 'credentials' });
+    expect(await authenticator.check('nobody', 'guess', CLIENT)).toEqual(wrong);
+    expect(await authenticator.check('nobody', '', CLIENT)).toEqual(wrong);
+    expect(counted.get('auth.failures')).toBe(3);
+  });
+
+  it('is refused for a stored hash that cannot be used, which is logged', async () => {
+    const { authenticator, users, logged } = rig();
+    users.set('alice', { name: 'alice', passwordHash: 'secret', addresses: [] });
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toEqual({ ok: false, why: 'credentials' });
+    expect(logged).toEqual(['auth.unusable-hash']);
+  });
+
+  it('is refused without work for an endless name or password', async () => {
+    const { authenticator, counted } = rig();
+    expect(await authenticator.check('alice', 'x'.repeat(100_000), CLIENT)).toMatchObject({ ok: false });
+    expect(await authenticator.check('x'.repeat(100_000), 'secret', CLIENT)).toMatchObject({ ok: false });
+    expect(counted.size).toBe(0);
+  });
+});
+
+describe('a verified login', () => {
+  it('is remembered for a while, from any address, and computed again afterwards', async () => {
+    const { authenticator, counted, time } = rig({ rememberMs: 300_000 });
+    await authenticator.check('alice', 'secret', CLIENT);
+    expect(await authenticator.check('alice', 'secret', '198.51.100.1')).toEqual({ ok: true, user: 'alice' });
+    time.now += 299_999;
+    await authenticator.check('alice', 'secret', CLIENT);
+    expect([counted.get('auth.verified'), counted.get('auth.remembered')]).toEqual([1, 2]);
+    time.now += 1;
+    await authenticator.check('alice', 'secret', CLIENT);
+    expect(counted.get('auth.verified')).toBe(2);
+  });
+
+  it('does not help another password', async () => {
+    const { authenticator } = rig();
+    await authenticator.check('alice', 'secret', CLIENT);
+    expect(await authenticator.check('alice', 'secret ', CLIENT)).toMatchObject({ ok: false });
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+  });
+
+  it('is worth nothing once the user has another password, or is gone', async () => {
+    const { authenticator, users } = rig();
+    await authenticator.check('alice', 'secret', CLIENT);
+    users.set('alice', { name: 'alice', passwordHash: otherHash, addresses: [] });
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: false });
+    expect(await authenticator.check('alice', 'other', CLIENT)).toMatchObject({ ok: true });
+    users.delete('alice');
+    expect(await authenticator.check('alice', 'other', CLIENT)).toMatchObject({ ok: false });
+  });
+
+  it('is computed once for a client that opens many connections at once', async () => {
+    const { authenticator, counted } = rig();
+    const results = await Promise.all(Array.from({ length: 10 }, () => authenticator.check('alice', 'secret', CLIENT)));
+    expect(results.every((result) => result.ok)).toBe(true);
+    expect(counted.get('auth.verified')).toBe(1);
+  });
+});
+
+describe('guessing', () => {
+  it('locks the client out, from its whole IPv6 network, until the time is over', async () => {
+    const { authenticator, time } = rig({ maxFailuresPerClient: 3, maxFailuresPerUser: 1000, lockOutMs: 60_000 });
+    for (let guess = 0; guess < 3; guess++) await authenticator.check(`user${guess}`, 'x', `2001:db8::${guess}`);
+    expect(await authenticator.check('alice', 'secret', '2001:db8::ffff')).toEqual({ ok: false, why: 'throttled' });
+    expect(await authenticator.check('alice', 'secret', '2001:db8:0:1::1')).toMatchObject({ ok: true });
+    time.now += 60_000;
+    expect(await authenticator.check('alice', 'secret', '2001:db8::1')).toMatchObject({ ok: true });
+  });
+
+  it('from many addresses locks the user out, but not the client that was in before', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 5, maxFailuresPerClient: 1000 });
+    await authenticator.check('alice', 'secret', CLIENT);
+    for (let guess = 0; guess < 5; guess++) await authenticator.check('alice', `x${guess}`, `198.51.100.${guess}`);
+    expect(await authenticator.check('alice', 'secret', '198.51.100.99')).toEqual({ ok: false, why: 'throttled' });
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+  });
+
+  it('does not go on for long from a client that was in before', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 3, maxFailuresPerClient: 1000, maxFailuresTrusted: 4 });
+    await authenticator.check('alice', 'secret', CLIENT);
+    for (let guess = 0; guess < 4; guess++) {
+      expect(await authenticator.check('alice', `x${guess}`, CLIENT)).toEqual({ ok: false, why: 'credentials' });
+    }
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toEqual({ ok: false, why: 'throttled' });
+  });
+
+  it('counts within the window only', async () => {
+    const { authenticator, time } = rig({ maxFailuresPerClient: 3, windowMs: 10_000 });
+    for (let guess = 0; guess < 9; guess++) {
+      expect(await authenticator.check(`u${guess}`, 'x', CLIENT)).toEqual({ ok: false, why: 'credentials' });
+      time.now += 5_001;
+    }
+  });
+
+  it('throttles a user who does not exist as one who does', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 2, maxFailuresPerClient: 1000 });
+    for (const name of ['alice', 'nobody']) {
+      for (let guess = 0; guess < 2; guess++) await authenticator.check(name, `x${guess}`, CLIENT);
+      expect(await authenticator.check(name, 'secret', CLIENT)).toEqual({ ok: false, why: 'throttled' });
+    }
+  });
+});
+
+describe('many computations', () => {
+  it('are bounded: what would wait too long is throttled, the rest is answered', async () => {
+    const { authenticator, counted } = rig({
+      maxComputing: 1,
+      maxWaiting: 2,
+      maxFailuresPerUser: 1000,
+      maxFailuresPerClient: 1000,
+    });
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, number) => authenticator.check('alice', `x${number}`, CLIENT)),
+    );
+    const whys = results.map((result) => (result.ok ? 'ok' : result.why));
+    expect(whys).toEqual([...Array.from({ length: 3 }, () => 'credentials'), ...Array.from({ length: 7 }, () => 'throttled')]);
+    expect(counted.get('auth.busy')).toBe(7);
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+  });
+
+  it('of one client leave room for another', async () => {
+    const { authenticator } = rig({ maxPendingPerClient: 2, maxComputing: 1, maxWaiting: 100 });
+    const flood = Array.from({ length: 20 }, (_, number) => authenticator.check('nobody', `x${number}`, '198.51.100.1'));
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+    const whys = (await Promise.all(flood)).map((result) => (result.ok ? 'ok' : result.why));
+    expect(whys.filter((why) => why === 'throttled')).toHaveLength(18);
+  });
+});
