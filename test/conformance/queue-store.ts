@@ -8,7 +8,7 @@ import { access, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DeliveryState, type NewMessage, type QueueStore, StoreError } from '@posthorn/core/queue/store';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bodyOf, envelopeOf, listOf, messageOf } from '../lib/queue-messages.ts';
 

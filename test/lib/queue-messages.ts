@@ -1,4 +1,6 @@
 /** Messages for tests of the queue and its stores: small to make, easy to compare. */
+import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { NewMessage, QueueStore } from '@posthorn/core/queue/store';
 
@@ -40,4 +42,27 @@ export async function listOf(store: Pick<QueueStore, 'list'>): Promise<{ ids: st
     else damaged.push(`${one.where}: ${one.reason}`);
   }
   return { ids, damaged };
+}
+
+/** Names and lengths of all files under a folder. */
+function look(directory: string): string {
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort();
+  return names.map((name) => `${name} ${statSync(join(directory, name)).size}`).join('\n');
+}
+
+/**
+ * Copies the folder of an open shard as it lies on disk, which is what a crash leaves. Level tidies its files up in a
+ * thread of its own: a copy during which something changed is made again.
+ */
+export function copyShard(from: string, to: string): void {
+  for (let tries = 0; ; tries++) {
+    try {
+      const before = look(from);
+      cpSync(from, to, { recursive: true });
+      if (look(from) === before && look(to) === before) return;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || tries > 100) throw cause;
+    }
+    rmSync(to, { recursive: true, force: true });
+  }
 }

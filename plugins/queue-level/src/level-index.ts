@@ -4,6 +4,7 @@
  * unsynced batches may be lost in a crash of the machine, the last ones first, and the log then replays them. After a
  * failed write Level is closed and opened again, since its own log may have a torn batch in the middle.
  */
+import { resolve } from 'node:path';
 import { StoreError } from '@posthorn/sdk';
 import { Level } from 'level';
 import { decodeEntry, encodeEntry, type Entry } from './entry.ts';
@@ -64,14 +65,24 @@ async function* readAll(iterator: ReturnType<Level<string, Buffer>['iterator']>)
   }
 }
 
+/**
+ * Folders that are open in this thread. LevelDB, asked for a folder that its own process has open, says no but closes
+ * a descriptor of the lock file on the way, and with that the system gives up the lock against other processes. So a
+ * second open is refused before LevelDB is asked.
+ */
+const openFolders = new Set<string>();
+
 /** Opens the index. @throws StoreError PH_STORE_LOCKED when another process or another store of this one has it open */
 export async function openLevelIndex(directory: string): Promise<LevelIndex> {
+  const folder = resolve(directory);
+  if (openFolders.has(folder)) throw new StoreError('PH_STORE_LOCKED', `${directory} is in use by this process`);
+  openFolders.add(folder);
   const db = new Level<string, Buffer>(directory, OPTIONS);
   try {
     await db.open();
   } catch (cause) {
-    const code = codeOf(cause);
-    if (code === 'LEVEL_LOCKED') throw new StoreError('PH_STORE_LOCKED', `${directory} is in use`, { cause });
+    openFolders.delete(folder);
+    if (codeOf(cause) === 'LEVEL_LOCKED') throw new StoreError('PH_STORE_LOCKED', `${directory} is in use`, { cause });
     throw cause;
   }
 
@@ -110,6 +121,9 @@ export async function openLevelIndex(directory: string): Promise<LevelIndex> {
       }
     },
     all: () => readAll(db.iterator({ gte: PREFIX, lt: `${PREFIX}\uffff` })),
-    close: () => db.close(),
+    async close() {
+      await db.close();
+      openFolders.delete(folder);
+    },
   };
 }
