@@ -135,7 +135,7 @@ test('a plugin that kills its thread at every message does not take the others w
 
 test('more calls than may be pending fail at once, and close lets the others end', async () => {
   const rig = await startHooks([{ './evil.ts': { isolation: 'wait', deadlineMs: 300 } }], { threads: 1 });
-  const all = Array.from({ length: 10_010 }, () => rig.pipeline.rcpt!(rcpt('never')));
+  const all = Array.from({ length: 10_010 }, async () => rig.pipeline.rcpt!(rcpt('never')));
   const closed = rig.close();
   const causes = (await Promise.all(all)).map(({ cause }) => /overload|timeout/.exec(cause ?? '')?.[0]);
   expect(causes.filter((cause) => cause === 'overload')).toHaveLength(10);

@@ -86,7 +86,7 @@ test('everything asked in one turn goes out as one message, and comes to each wh
   await rig.pipeline.rcpt!(rcpt('ok'));
   rig.counts.clear();
   const ways = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? 'finds' : 'rejects'));
-  const verdicts = await Promise.all(ways.map((way) => rig.pipeline.rcpt!(rcpt(way))));
+  const verdicts = await Promise.all(ways.map(async (way) => rig.pipeline.rcpt!(rcpt(way))));
   expect(verdicts.map(({ kind }) => (kind === 'pass' ? 'finds' : 'rejects'))).toEqual(ways);
   expect(Object.fromEntries(rig.counts)).toEqual({ 'hook.hops': 1, 'hook.calls': 200 });
   await rig.close();
@@ -96,7 +96,7 @@ test('calls go to all threads of a kind', async () => {
   const rig = await startHooks([{ './evil.ts': { deadlineMs: 5000 } }], { threads: 2 });
   await rig.pipeline.rcpt!(rcpt('ok'));
   rig.counts.clear();
-  await Promise.all(Array.from({ length: 10 }, () => rig.pipeline.rcpt!(rcpt('ok'))));
+  await Promise.all(Array.from({ length: 10 }, async () => rig.pipeline.rcpt!(rcpt('ok'))));
   expect(Object.fromEntries(rig.counts)).toEqual({ 'hook.hops': 2, 'hook.calls': 10 });
   await rig.close();
 });
