@@ -1,0 +1,51 @@
+/**
+ * `posthorn check [FILE]`: reads everything the server would read at its start, and says what is wrong with it: exit
+ * code 1 then. Warns of aliases that lead to nobody. Changes nothing and starts nothing.
+ */
+import { dirname, resolve } from 'node:path';
+import type { Config } from '@posthorn/config';
+import { createDirectory } from '@posthorn/core/directory/domains';
+import type { Command } from 'commander';
+import { readCertificate, readConfig, readUsers } from '../settings.ts';
+import { warn } from './common.ts';
+
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('check a configuration, its users, certificate and plugins')
+    .argument('[file]', 'configuration', './posthorn.yaml')
+    .action(async (file: string) => {
+      const config = readConfig(file);
+      const users = readUsers(config);
+      if (config.tls !== undefined) readCertificate(config.tls);
+      // Loaded late: plugins bring large libraries along.
+      const { loadPlugins } = await import('../plugin-loader.ts');
+      const plugins = await loadPlugins(config.plugins, dirname(resolve(file)));
+      for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
+      const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;
+      process.stdout.write(
+        `${file} is fine: ${count(users.length, 'user')}, ${count(Object.keys(config.domains).length, 'domain')}, ${names}\n`,
+      );
+    });
+}
+
+function count(many: number, noun: string): string {
+  return `${many} ${noun}${many === 1 ? '' : 's'}`;
+}
+
+/** Aliases and catch-alls behind which nobody is: no error, since a user may come later, and mail is rejected until then. */
+function deadEnds(config: Config, users: ReturnType<typeof readUsers>): string[] {
+  const directory = createDirectory({ domains: config.domains, users });
+  const found: string[] = [];
+  for (const [domain, { aliases, catchAll, deliver }] of Object.entries(config.domains)) {
+    for (const local of Object.keys(aliases)) {
+      if (directory.resolve(`${local}@${domain}`).is === 'unknown')
+        found.push(`domains.${domain}.aliases.${local} leads to nobody`);
+    }
+    const anybody = `no-such-user-${Date.now()}@${domain}`;
+    if (deliver === 'maildir' && catchAll !== null && directory.resolve(anybody).is === 'unknown') {
+      found.push(`domains.${domain}.catchAll: there is no ${catchAll}`);
+    }
+  }
+  return found;
+}

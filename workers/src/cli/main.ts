@@ -1,0 +1,51 @@
+/**
+ * The command line: `posthorn COMMAND …`. Each command is a file of its own and loads what it needs when it runs, so
+ * that `posthorn --help` and the small commands start fast. Errors for the operator are one text on standard error and
+ * exit code 1; everything unforeseen is shown with its stack.
+ */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addCheck } from './check.ts';
+import { addFetch } from './fetch.ts';
+import { addQueue } from './queue.ts';
+import { addSchema } from './schema.ts';
+import { addSend } from './send.ts';
+import { addServe } from './serve.ts';
+import { addServer } from './server.ts';
+import { addTrain } from './train.ts';
+import { addUser } from './user.ts';
+
+/** @returns the program with all its commands; nothing has run yet. */
+export function createProgram(): Command {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const program = new Command('posthorn')
+    .description('A mail transfer agent.')
+    .version(manifest.version)
+    .showHelpAfterError('(posthorn --help says more)');
+  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addQueue, addServer]) add(program);
+  return program;
+}
+
+async function main(): Promise<void> {
+  // A reader such as `head` may leave early.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    await createProgram().parseAsync();
+  } catch (error) {
+    process.stderr.write(isForOperator(error) ? `posthorn: ${error.message}\n` : `posthorn: ${stackOf(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** What a command throws on purpose, ours or the system's, needs no stack; a slip in the code does. */
+function isForOperator(error: unknown): error is Error {
+  return (
+    error instanceof Error && !(error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError)
+  );
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+if (import.meta.main) await main();
