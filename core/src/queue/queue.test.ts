@@ -15,7 +15,7 @@ import {
 
 class HandClock implements Clock {
   nowMs = 1_000_000;
-  #timers: { atMs: number; then: () => void }[] = [];
+  #timers: { atMs: number; run: () => void }[] = [];
   now(): number {
     return this.nowMs;
   }
@@ -23,7 +23,7 @@ class HandClock implements Clock {
     return this.nowMs;
   }
   after(delayMs: number, then: () => void): () => void {
-    const timer = { atMs: this.nowMs + delayMs, then };
+    const timer = { atMs: this.nowMs + delayMs, run: then };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((one) => one !== timer);
@@ -36,7 +36,7 @@ class HandClock implements Clock {
     this.nowMs += byMs;
     const due = this.#timers.filter((one) => one.atMs <= this.nowMs);
     this.#timers = this.#timers.filter((one) => one.atMs > this.nowMs);
-    for (const one of due) one.then();
+    for (const one of due) one.run();
   }
 }
 
