@@ -3,7 +3,7 @@
  * configuration, users, certificate and data in a temporary folder that goes away with it.
  * The certificate is test-certificate.ts; clients trust it by `certificateFile` and the name `localhost`.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hashPassword } from '@posthorn/core/auth/password';
@@ -74,6 +74,32 @@ export async function startPosthorn(options: PosthornOptions = {}): Promise<Post
     folder.remove();
     throw error;
   }
+}
+
+/** Folder of a user's Maildir. */
+export const maildirOf = (server: Posthorn, user: string) => join(server.dataFolder, 'mail', user, 'Maildir');
+
+/** Delivery comes after the 250: waits until `count` new messages are in the user's maildrop. */
+export function waitForMail(server: Posthorn, user: string, count: number): Promise<number> {
+  return waitForFiles(join(maildirOf(server, user), 'new'), count);
+}
+
+const SILENCE_MS = 20_000;
+
+/**
+ * Waits until a folder holds `count` files, or until none came for 20 s.
+ * @returns how many there are
+ */
+export async function waitForFiles(folder: string, count: number): Promise<number> {
+  let found = 0;
+  for (let heardAt = performance.now(); performance.now() - heardAt < SILENCE_MS;) {
+    const now = existsSync(folder) ? readdirSync(folder).length : 0;
+    if (now >= count) return now;
+    if (now > found) heardAt = performance.now();
+    found = now;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return found;
 }
 
 async function launch(folder: ReturnType<typeof tempFolder>, ports: Ports, options: PosthornOptions): Promise<Posthorn> {

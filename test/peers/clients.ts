@@ -54,7 +54,7 @@ const swaks: Sender = {
   needs: ['swaks'],
   async send({ security, host, port, user, password, certificateFile, folder }, from, to, message) {
     const path = join(folder, 'message');
-    writeFileSync(path, message);
+    writeFileSync(path, message.subarray(0, -2)); // It ends the last line itself, always.
     const tls = security === 'implicit' ? '--tls-on-connect' : '--tls';
     const login = ['--auth', security === 'implicit' ? 'PLAIN' : 'LOGIN', '--auth-user', user, '--auth-password', password];
     await run([

@@ -1,14 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { missing } from '../lib/peers/install.ts';
-import { type Posthorn, DOMAIN, startPosthorn } from '../lib/server.ts';
+import { type Package, missing } from '../lib/peers/install.ts';
+import { DOMAIN, type Posthorn, startPosthorn, waitForMail } from '../lib/server.ts';
 import { compareBelowTrace } from '../lib/trace-headers.ts';
 import { type Account, type Fetcher, type Sender, type Security, fetchers, senders } from './clients.ts';
 
-const USER = 'alice';
 const PASSWORD = 'correct-horse-1';
-const ADDRESS = `${USER}@${DOMAIN}`;
 
 /** What breaks when somebody on the way counts, splits or doubles wrongly: dots, long lines, 8-bit, blank ends. */
 const MESSAGE = Buffer.from(
@@ -36,54 +34,60 @@ const MESSAGE = Buffer.from(
   ].join('\r\n'),
 );
 
+const securities = ['starttls', 'implicit'] as const;
+const reference = {
+  sender: senders.find(({ name }) => name === 'nodemailer')!,
+  fetcher: fetchers.find(({ name }) => name === 'poplib')!,
+};
+/** A user for each test, so that no maildrop holds what another test left. */
+const userOf = (client: string, does: 'sends' | 'fetches', security: Security) => `${client}-${does}-${security}`;
+const users = securities.flatMap((security) => [
+  ...senders.map(({ name }) => userOf(name, 'sends', security)),
+  ...fetchers.map(({ name }) => userOf(name, 'fetches', security)),
+]);
+
 let server: Posthorn;
-let accounts = 0;
 
 beforeAll(async () => {
-  server = await startPosthorn({ users: { [USER]: PASSWORD } });
+  server = await startPosthorn({ users: Object.fromEntries(users.map((user) => [user, PASSWORD])) });
 });
 afterAll(async () => {
   await server.stop();
   server.remove();
 });
 
-function account(kind: 'submission' | 'pop3', security: Security): Account {
-  const folder = join(server.folder, `client-${accounts++}`);
-  mkdirSync(folder);
+function account(user: string, kind: 'submission' | 'pop3', security: Security): Account {
+  const folder = join(server.folder, 'clients', `${user}-${kind}`);
+  mkdirSync(folder, { recursive: true });
   const port = security === 'starttls' ? server.ports[kind] : server.ports[`${kind}s`];
-  return { security, host: 'localhost', port, user: USER, password: PASSWORD, certificateFile: server.certificateFile, folder };
+  return { security, host: 'localhost', port, user, password: PASSWORD, certificateFile: server.certificateFile, folder };
 }
 
-const reference = {
-  sender: senders.find(({ name }) => name === 'nodemailer')!,
-  fetcher: fetchers.find(({ name }) => name === 'poplib')!,
-};
-
-/** Delivery comes after the 250: the maildrop is asked again until the message is in it. */
-async function fetchSoon(fetcher: Fetcher, security: Security): Promise<Buffer> {
-  await expect
-    .poll(() => server.command('queue', 'list').then(({ stdout }) => stdout), { timeout: 10_000 })
-    .not.toContain(ADDRESS);
-  return fetcher.fetch(account('pop3', security));
-}
-
-async function roundTrip(sender: Sender, fetcher: Fetcher, security: Security): Promise<void> {
-  await sender.send(account('submission', security), ADDRESS, ADDRESS, MESSAGE);
-  const compared = compareBelowTrace(await fetchSoon(fetcher, security), MESSAGE);
+async function roundTrip(sender: Sender, fetcher: Fetcher, user: string, security: Security): Promise<void> {
+  const address = `${user}@${DOMAIN}`;
+  await sender.send(account(user, 'submission', security), address, address, MESSAGE);
+  await waitForMail(server, user, 1);
+  const compared = compareBelowTrace(await fetcher.fetch(account(user, 'pop3', security)), MESSAGE);
   expect(compared).toEqual({ added: expect.arrayContaining(['Return-Path', 'Received']) as string[] });
 }
 
-describe.each(['starttls', 'implicit'] as const)('with AUTH and TLS (%s)', (security) => {
-  describe.each(senders)('$name', (sender) => {
-    const absent = missing([...sender.needs, ...reference.fetcher.needs]);
-    if (absent.length > 0) console.warn(`NOT TESTED: ${sender.name} needs ${absent.join(', ')}`);
-    it.skipIf(absent.length > 0)('submits a message that arrives byte for byte', () =>
-      roundTrip(sender, reference.fetcher, security),
+function itWith(needs: readonly Package[], what: string, test: () => Promise<void>): void {
+  const absent = missing(needs);
+  if (absent.length > 0) console.warn(`NOT TESTED: ${what}: not installed: ${absent.join(', ')}`);
+  it.skipIf(absent.length > 0)(what, test);
+}
+
+describe.each(securities)('with AUTH and TLS (%s)', (security) => {
+  for (const sender of senders) {
+    const user = userOf(sender.name, 'sends', security);
+    itWith([...sender.needs, ...reference.fetcher.needs], `${sender.name} submits a message that arrives byte for byte`, () =>
+      roundTrip(sender, reference.fetcher, user, security),
     );
-  });
-  describe.each(fetchers)('$name', (fetcher) => {
-    const absent = missing(fetcher.needs);
-    if (absent.length > 0) console.warn(`NOT TESTED: ${fetcher.name} needs ${absent.join(', ')}`);
-    it.skipIf(absent.length > 0)('fetches a message byte for byte', () => roundTrip(reference.sender, fetcher, security));
-  });
+  }
+  for (const fetcher of fetchers) {
+    const user = userOf(fetcher.name, 'fetches', security);
+    itWith(fetcher.needs, `${fetcher.name} fetches a message byte for byte`, () =>
+      roundTrip(reference.sender, fetcher, user, security),
+    );
+  }
 });

@@ -122,6 +122,8 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
     // Mail as it comes: not rewritten, not given headers it lacks (what Posthorn does, and what a comparison needs).
     local_header_rewrite_clients: '',
     always_add_missing_headers: 'no',
+    message_drop_headers: '',
+    disable_mime_input_processing: 'yes',
   };
   if (options.mail === 'hold') {
     // cleanup renames the finished queue file to `hold` and wakes nobody.
@@ -131,7 +133,7 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
     main['relayhost'] = `[127.0.0.1]:${options.mail.relayPort}`;
     main['mydestination'] = '';
   } else {
-    main['mydestination'] = 'example.test';
+    main['mydestination'] = 'postfix.test';
     main['virtual_mailbox_domains'] = '';
     main['local_transport'] = 'virtual';
     main['virtual_mailbox_base'] = options.mail.maildir;
