@@ -1,7 +1,8 @@
 /**
- * One slot of the supervisor: keeps a server process running in it. A process that dies is started again at once; one
- * that dies young again and again is started ever later, up to half a minute. A slot keeps its number for life, and
- * with it its shard of the queue.
+ * One slot of the supervisor: keeps a server process running in it. A process that dies is started again at once. One
+ * that served and dies young again and again waits a moment before each start, so that there is never a tight loop and
+ * yet the port is back soon; one that does not even get ready is tried ever later, up to half a minute. A slot keeps its
+ * number for life, and with it its shard of the queue.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -22,13 +23,16 @@ export interface SlotOptions {
 
 /** A process that lived shorter than this died young. */
 const YOUNG_MS = 10_000;
+const YOUNG_DELAY_MS = 250;
 const MAX_DELAY_MS = 30_000;
-const FIRST_DELAY_MS = 250;
 
 export class Slot {
   readonly #options: SlotOptions;
   #child: ChildProcess | undefined;
-  #earlyDeaths = 0;
+  /** Deaths in a row of processes that were young, and of those that never got ready. */
+  #youngDeaths = 0;
+  #failedStarts = 0;
+  #ready = false;
   #stopping = false;
   #timer: NodeJS.Timeout | undefined;
   #onStopped: (() => void) | undefined;
@@ -49,7 +53,12 @@ export class Slot {
       env: { ...process.env, UV_THREADPOOL_SIZE: String(this.#options.fileThreads) },
     });
     this.#child = child;
-    child.on('message', (message) => this.#options.onMessage(message as ToMaster));
+    this.#ready = false;
+    child.on('message', (message) => {
+      const told = message as ToMaster;
+      if (told.to === 'master.ready') this.#ready = true;
+      this.#options.onMessage(told);
+    });
     child.on('error', (error) =>
       this.#options.log.error('server-process-error', { slot: this.#options.slot, cause: error.message }),
     );
@@ -97,8 +106,10 @@ export class Slot {
       this.#onStopped?.();
       return;
     }
-    this.#earlyDeaths = livedMs < YOUNG_MS ? this.#earlyDeaths + 1 : 0;
-    const delayMs = this.#earlyDeaths < 2 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (this.#earlyDeaths - 2));
+    this.#youngDeaths = livedMs < YOUNG_MS ? this.#youngDeaths + 1 : 0;
+    this.#failedStarts = this.#ready ? 0 : this.#failedStarts + 1;
+    const pauseMs = this.#youngDeaths < 2 ? 0 : YOUNG_DELAY_MS;
+    const delayMs = Math.min(MAX_DELAY_MS, pauseMs * 2 ** Math.max(0, this.#failedStarts - 1));
     log.error('server-process-died', { slot, code, signal, livedMs: Math.round(livedMs), restartInMs: delayMs });
     this.#timer = setTimeout(() => this.run(), delayMs);
   }
