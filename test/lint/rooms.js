@@ -80,16 +80,25 @@ const direction = {
       const toPackage = /^@posthorn\/([^/]+)/.exec(source)?.[1];
       const fromPackage = here.core === undefined ? here.package : 'core';
       if (toPackage !== undefined && !PACKAGES[fromPackage].includes(toPackage)) {
-        context.report({ node, message: `${fromPackage} may import ${PACKAGES[fromPackage].join(', ') || 'no package'}, not @posthorn/${toPackage}.` });
+        context.report({
+          node,
+          message: `${fromPackage} may import ${PACKAGES[fromPackage].join(', ') || 'no package'}, not @posthorn/${toPackage}.`,
+        });
       }
       if (toPackage === 'config' && fromPackage === 'core' && here.core !== 'wiring' && node.importKind !== 'type') {
-        context.report({ node, message: `core takes the types of options from @posthorn/config, nothing else: use 'import type'.` });
+        context.report({
+          node,
+          message: `core takes the types of options from @posthorn/config, nothing else: use 'import type'.`,
+        });
       }
       const target = here.core === undefined ? undefined : coreTarget(source, file);
       if (target === undefined || target.room === here.core || target.room === 'observe') return;
       const allowed = CORE[here.core] ?? [];
       if (!allowed.includes(target.room) && !allowed.includes(target.file)) {
-        context.report({ node, message: `core/${here.core} may import ${[...allowed, 'observe'].join(', ')}; not core/${target.file}.` });
+        context.report({
+          node,
+          message: `core/${here.core} may import ${[...allowed, 'observe'].join(', ')}; not core/${target.file}.`,
+        });
       }
     }
     return { ImportDeclaration: check, ExportNamedDeclaration: check, ExportAllDeclaration: check };

@@ -124,7 +124,8 @@ export class Listener {
       onEnd: (cause) => {
         admission.leave(address);
         this.#connections.delete(connection);
-        if (cause !== undefined) this.#options.log.debug('connection-broken', { session: peer.sessionId, client: address, cause });
+        if (cause !== undefined)
+          this.#options.log.debug('connection-broken', { session: peer.sessionId, client: address, cause });
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
     });
