@@ -1,4 +1,5 @@
 /** Delivery to another server over real sockets: what the peer does, and what becomes of each recipient. */
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
 import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
@@ -291,6 +292,46 @@ describe('connections', () => {
     expect(new Set(all.map(({ outcome, reply }) => `${outcome}: ${reply}`))).toEqual(new Set(['deferred: 450 4.3.2 busy']));
     expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 450 4.3.2 busy']);
     expect(peer.connections).toBe(1);
+  });
+
+  it('are not asked for again and again from a peer that takes only some', async () => {
+    const peer = await sink({
+      script: { banner: ({ connection }) => (connection > 1 ? { drop: '421 4.7.0 too many' } : undefined) },
+    });
+    const rig = rigTo(peer);
+    const ids = Array.from({ length: 60 }, () => rig.put({ to: ['b@y.test'] }));
+    const all = (await Promise.all(ids.map((id) => rig.outcomes(id)))).flat();
+    expect(all.every(({ outcome }) => outcome === 'delivered')).toBe(true);
+    expect(peer.connections).toBeLessThan(10);
+  });
+
+  it('that have nothing to do take over what waits behind a slow one', async () => {
+    const peer = await sink({ script: { dot: ({ connection }) => (connection === 0 ? 'silent' : undefined) } });
+    const rig = rigTo(peer, { config: { throughput: { deliveryConcurrency: 2, deliveryConcurrencyPerDestination: 2 } } });
+    for (let turn = 0; turn < 10; turn++) rig.put({ to: ['b@y.test'] });
+    // One is stuck behind the silent dot, at most one more was already sent behind it.
+    await peer.waitFor(8);
+  });
+
+  it('that take nothing of a large message end after the wait for a block', async () => {
+    const server = createServer((socket) => {
+      socket.write('220 hi\r\n');
+      const replies = ['250 mute', '250 ok', '250 ok', '354 go'];
+      socket.on('error', () => socket.destroy());
+      socket.on('data', () => {
+        socket.write(`${replies.shift() ?? ''}\r\n`);
+        if (replies.length === 0) socket.pause();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const rig = makeRig({ config: { relay: { via: `smtp://127.0.0.1:${port}` } }, timeouts: { blockMs: 100 } });
+    rigs.push(rig);
+    const text = Buffer.alloc(20_000_000, 'plain line of text\r\n');
+    expect(await rig.send({ to: ['b@y.test'], text })).toEqual([
+      expect.stringMatching(/^deferred: 451 4\.4\.2 .*timed out at body/),
+    ]);
+    server.close();
   });
 
   it('to a host that takes no mail at all (521) fail for good', async () => {

@@ -1,6 +1,7 @@
 /**
  * Local delivery: a message into the mailbox of one user, with the header lines that only the last server may write
- * (RFC 5321 §4.4: Return-Path). Called by delivery/loop for each mailbox of a message.
+ * (RFC 5321 §4.4: Return-Path). Called by delivery/loop for each mailbox of a message, some
+ * at a time.
  * A failure of the mailbox becomes a result, temporary unless the mailbox says otherwise; nothing is thrown.
  */
 import type { Envelope } from '../mail/envelope.ts';
@@ -46,4 +47,61 @@ export async function deliverLocally(
     ports.log.error('delivery.mailbox', { message: envelope.id, mailbox, reason: String(error) });
     return { outcome: 'deferred', reply: '451 4.3.0 the mailbox cannot be written now' };
   }
+}
+
+/** One message for one mailbox. */
+export interface LocalJob {
+  readonly envelope: Envelope;
+  readonly mailbox: string;
+  readonly recipient: string;
+  body(): AsyncIterable<Uint8Array>;
+  /** Called once; undefined when it was not tried. */
+  done(result: Result | undefined): void;
+}
+
+export interface LocalLane {
+  submit(job: LocalJob): void;
+  /** After the limit has changed. */
+  pump(): void;
+  /** Gives back what was not begun, now and from now on. */
+  drain(): void;
+}
+
+/**
+ * Deliveries into mailboxes, in order, so many at once.
+ * @param limit asked each time one could begin
+ */
+export function createLocalLane(ports: LocalPorts, limit: () => number): LocalLane {
+  const waiting: LocalJob[] = [];
+  let running = 0;
+  let draining = false;
+
+  async function run({ envelope, mailbox, recipient, body, done }: LocalJob): Promise<void> {
+    const result = await deliverLocally(ports, envelope, mailbox, recipient, body());
+    running--;
+    done(result);
+    pump();
+  }
+
+  function pump(): void {
+    while (running < limit()) {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      running++;
+      void run(next);
+    }
+  }
+
+  return {
+    submit(job) {
+      if (draining) return job.done(undefined);
+      waiting.push(job);
+      pump();
+    },
+    pump,
+    drain() {
+      draining = true;
+      for (const job of waiting.splice(0)) job.done(undefined);
+    },
+  };
 }

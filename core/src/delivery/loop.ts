@@ -5,10 +5,10 @@
  * untried for a while, so that it does not stop the others. What becomes of a message is `settle`'s; what cannot be
  * tried is released to the queue. Nothing here throws after the start.
  */
-import type { Verdict } from '../hook/contract.ts';
 import type { Envelope } from '../mail/envelope.ts';
+import { askDeliverStage, type Part } from './ask.ts';
 import { Attempt, groupByHop } from './attempt.ts';
-import { deliverLocally } from './local.ts';
+import { createLocalLane } from './local.ts';
 import type { DeliveryPorts, DueMessage } from './ports.ts';
 import type { ClientTimeouts } from './remote/connection.ts';
 import { createPool, type Pool } from './remote/pool.ts';
@@ -62,7 +62,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   const { queue, clock, hooks, counters } = ports;
   const { hostname } = options;
   const settle = createSettle(ports, hostname);
-  const localWaiting: { readonly start: () => void; readonly giveBack: () => void }[] = [];
+  const local = createLocalLane(ports, () => Math.min(MAX_LOCAL, concurrency));
   let route: Router;
   let pool: Pool;
   const oldPools = new Set<Pool>();
@@ -71,7 +71,6 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let inFlight = 0;
   let ended = 0;
   let cancelStuck: (() => void) | undefined;
-  let localRunning = 0;
   let taking = false;
   /** The queue may have more that is due than was taken. */
   let more = false;
@@ -105,6 +104,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     if (taking || !mayTake()) return;
     taking = true;
     let congested = false;
+    let pauseMs = CONGESTED_PAUSE_MS;
     try {
       while (more && !congested && mayTake()) {
         const limit = Math.min(BATCH, maxInFlight - inFlight);
@@ -117,13 +117,14 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       counters.add('delivery.take.failed');
       ports.log.error('delivery.take', { reason: String(error) });
       congested = true;
+      pauseMs = CONGESTED_MS;
     } finally {
       taking = false;
     }
     if (more && inFlight >= maxInFlight) watchForStuck();
     if (congested) {
       more = false;
-      clock.after(CONGESTED_PAUSE_MS, () => void take());
+      clock.after(pauseMs, () => void take());
     }
   }
 
@@ -149,49 +150,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       return false;
     }
     if (hooks.deliver === null) return dispatch(attempt, [{ envelope: due.envelope, indices: due.due }]);
-    void askHooks(attempt);
+    void askDeliverStage(hooks.deliver, attempt, route, ports.log).then((parts) => dispatch(attempt, parts));
     return false;
   }
 
-  /** Asks the deliver stage for each recipient; what it says decides before any connection is made. */
-  async function askHooks(attempt: Attempt): Promise<void> {
-    const { envelope, due } = attempt.due;
-    const pass: number[] = [];
-    const quarantined: number[] = [];
-    let reason = '';
-    for (const index of due) {
-      const recipient = envelope.recipients[index]!;
-      const nextHop = route(recipient, envelope).key;
-      const request = { envelope, recipient: recipient.address, nextHop, attempt: attempt.count(index) };
-      let verdict: Pick<Verdict, 'kind' | 'text' | 'code' | 'enhanced'> | undefined;
-      try {
-        verdict = await hooks.deliver?.(request);
-      } catch (error) {
-        ports.log.error('delivery.hook', { message: envelope.id, reason: String(error) });
-        verdict = { kind: 'defer', text: 'a check before delivery failed' };
-      }
-      const { kind, text = 'refused before delivery' } = verdict ?? { kind: 'pass' };
-      if (kind === 'reject') {
-        const reply = `${verdict?.code ?? 550} ${verdict?.enhanced ?? '5.7.1'} ${text}`;
-        attempt.add([index], [{ outcome: 'failed', reply }], nextHop);
-      } else if (kind === 'defer') {
-        const reply = `${verdict?.code ?? 451} ${verdict?.enhanced ?? '4.7.1'} ${text}`;
-        attempt.add([index], [{ outcome: 'deferred', reply }], nextHop);
-      } else if (kind === 'quarantine') {
-        quarantined.push(index);
-        reason = text;
-      } else {
-        pass.push(index);
-      }
-    }
-    dispatch(attempt, [
-      { envelope, indices: pass },
-      { envelope: { ...envelope, quarantine: reason }, indices: quarantined },
-    ]);
-  }
-
   /** Sends the groups on their ways. @returns true when one was given back for congestion */
-  function dispatch(attempt: Attempt, parts: readonly { envelope: Envelope; indices: readonly number[] }[]): boolean {
+  function dispatch(attempt: Attempt, parts: readonly Part[]): boolean {
     let congested = false;
     const starts: (() => void)[] = [];
     for (const { envelope, indices } of parts) {
@@ -230,15 +194,14 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         return all({ outcome: 'failed', reply: hop.reply });
       case 'mailbox': {
         const recipient = envelope.recipients[indices[0]!]!.address;
-        const start = (): void => {
-          void deliverLocally(ports, envelope, hop.mailbox, recipient, queue.body(envelope.id)).then((result) => {
-            localRunning--;
-            all(result);
-            pumpLocal();
-          });
-        };
-        localWaiting.push({ start, giveBack: () => done(undefined, hop.key) });
-        return pumpLocal();
+        const body = (): AsyncIterable<Uint8Array> => queue.body(envelope.id);
+        return local.submit({
+          envelope,
+          mailbox: hop.mailbox,
+          recipient,
+          body,
+          done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
+        });
       }
       default:
         pool.submit(hop, {
@@ -250,15 +213,6 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           done,
           tries: 0,
         });
-    }
-  }
-
-  function pumpLocal(): void {
-    while (localRunning < Math.min(MAX_LOCAL, concurrency)) {
-      const next = localWaiting.shift();
-      if (next === undefined) return;
-      localRunning++;
-      next.start();
     }
   }
 
@@ -316,12 +270,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       for (const one of oldPools) if (one.sizes().connections === 0) oldPools.delete(one);
       oldPools.add(before);
       before.drain();
-      pumpLocal();
+      local.pump();
       void take();
     },
     async drain(graceMs) {
       draining = true;
-      for (const { giveBack } of localWaiting.splice(0)) giveBack();
+      local.drain();
       for (const one of [pool, ...oldPools]) one.drain();
       await emptyWithin(graceMs);
       for (const one of [pool, ...oldPools]) one.abort();

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Log } from '../observe/log.ts';
 import type { Maildrop, MaildropOpener } from '../pop3/ports.ts';
-import { createMaildropOpener } from './opener.ts';
+import { clearThreadLocks, createMaildropOpener } from './opener.ts';
 
 let root: string;
 let logged: string[];
@@ -115,6 +115,15 @@ describe('opening', () => {
     const drop = await openDrop();
     expect(new Set(drop.messages.map(({ uidl }) => uidl)).size).toBe(2);
     drop.release();
+  });
+
+  it('is refused while another session has it, until that thread is known to be dead', async () => {
+    const other = createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 'other', clock, log });
+    await openDrop('alice', other);
+    expect(await opener.open('alice')).toEqual({ ok: false, why: 'in-use' });
+    expect(clearThreadLocks(join(root, 'locks'), 'third', 'test')).toBe(0);
+    expect(clearThreadLocks(join(root, 'locks'), 'other', 'test')).toBe(1);
+    (await openDrop()).release();
   });
 
   it('does not see what is delivered afterwards', async () => {

@@ -3,38 +3,31 @@
  * Strategies, by name:
  * - *probe*: until the destination has answered, one connection at a time is opened; the others follow its success.
  * - *reuse*: a connection takes message after message, the next one prepared while one is under way (pipelining).
- * - *failover*: addresses in order of preference; one that broke lately comes last.
+ * - *failover*: addresses in order of preference (remote/opening).
+ * - *cap*: a destination that refuses one more connection gets no more for a while than it has.
  * - *down*: when none could be reached, everything ready for it and what comes in the next minute is deferred at once,
  *   with that reason.
  * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
  */
-import type { Clock } from '../../mail/clock.ts';
 import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import type { SessionEnd } from './client.ts';
-import { type ClientTimeouts, Connection, type ConnectionEvents } from './connection.ts';
+import type { Connection, ConnectionEvents } from './connection.ts';
 import { type Job, type Prepared, prepare } from './job.ts';
-import { findTargets, type MxPorts, type Target } from './mx.ts';
-import { tlsPolicyFor } from './tls-policy.ts';
+import { Opener, type OpenerPorts } from './opening.ts';
 
-export interface DestinationOptions {
-  readonly hostname: string;
-  readonly timeouts: ClientTimeouts;
+export type DestinationOptions = OpenerPorts['options'] & {
   /** Connections at the most. */
   readonly connections: number;
   /** Messages over one connection. */
   readonly messagesPerConnection: number;
   /** How long a destination that cannot be reached is left alone. */
   readonly downMs: number;
-  /** How long an address that broke comes last. */
-  readonly avoidMs: number;
-}
+};
 
 /** What a destination asks of the pool it is in. */
-export interface DestinationHost {
-  readonly clock: Clock;
-  readonly mx: MxPorts;
+export interface DestinationHost extends OpenerPorts {
   readonly options: DestinationOptions;
   /** A connection may be opened; else `pump` is called when one may. */
   acquire(destination: Destination): boolean;
@@ -54,15 +47,6 @@ interface Line {
   next: Prepared | 'preparing' | undefined;
 }
 
-/** The addresses one new connection is tried on. */
-interface Opening {
-  readonly targets: readonly Target[];
-  at: number;
-  plain: boolean;
-  /** Every address so far failed for good. */
-  permanent: boolean;
-}
-
 /** Messages after which a connection gives way to a destination that waits. */
 const SHARE = 20;
 /** Connections that broke before a word on a message, after which the message waits for its next attempt. */
@@ -73,20 +57,20 @@ export class Destination {
   readonly #host: DestinationHost;
   readonly #ready: Job[] = [];
   readonly #lines = new Map<Connection, Line>();
-  /** All, also those that are not set up yet. */
-  readonly #connections = new Set<Connection>();
-  /** Addresses that broke, and until when they come last. */
-  readonly #avoid = new Map<string, number>();
+  readonly #opener: Opener;
   #opening = 0;
   #answered = false;
   #down: { readonly untilMs: number; readonly reply: string } | undefined;
   #shedUntil = 0;
+  /** As many connections as it took when it refused one more, and until when that is believed. */
+  #cap = { connections: Infinity, untilMs: 0 };
   #draining = false;
   #forget: (() => void) | undefined;
 
   constructor(hop: RemoteHop, host: DestinationHost) {
     this.hop = hop;
     this.#host = host;
+    this.#opener = new Opener(hop, host);
   }
 
   /** Messages that wait for a connection. */
@@ -110,12 +94,18 @@ export class Destination {
       }
     }
     while (this.#ready.length > this.#opening) {
-      const limit = this.#answered ? this.#host.options.connections : 1;
+      const limit = this.#limit();
       if (this.#lines.size + this.#opening >= limit || !this.#host.acquire(this)) break;
       this.#opening++;
-      void this.#open();
+      this.#opener.open({ opened: (connection) => this.#opened(connection), failed: (...why) => this.#unreachable(...why) });
     }
     if (this.#ready.length === 0) this.#retire();
+  }
+
+  #limit(): number {
+    if (!this.#answered) return 1;
+    const { connections } = this.#host.options;
+    return this.#host.clock.monotonic() < this.#cap.untilMs ? Math.min(connections, this.#cap.connections) : connections;
   }
 
   /** Gives back what waits beyond one message for each connection, and takes little for a while. */
@@ -132,6 +122,7 @@ export class Destination {
   /** Takes nothing more, gives back what was not begun, closes idle connections. */
   drain(): void {
     this.#draining = true;
+    this.#opener.stop();
     for (const job of this.#ready.splice(0)) job.done(undefined, this.hop.key);
     for (const { connection } of this.#lines.values()) if (connection.client.phase === 'idle') connection.quit();
     this.#retire();
@@ -140,81 +131,39 @@ export class Destination {
   /** Ends every connection now. */
   abort(reply: string): void {
     this.drain();
-    for (const connection of this.#connections) connection.abort(reply);
+    this.#opener.abort(reply);
   }
 
-  async #open(): Promise<void> {
-    const found = await findTargets(this.hop, this.#host.mx);
-    if (!found.ok) return this.#unreachable(found.reply, found.permanent);
-    const now = this.#host.clock.monotonic();
-    const isAvoided = (target: Target): boolean => (this.#avoid.get(target.address) ?? 0) > now;
-    const targets = [...found.targets.filter((one) => !isAvoided(one)), ...found.targets.filter(isAvoided)];
-    this.#tryNext({ targets, at: 0, plain: false, permanent: true });
-  }
-
-  #tryNext(opening: Opening): void {
-    const target = opening.targets[opening.at]!;
-    const policy = tlsPolicyFor(this.hop, target);
-    const { options, clock } = this.#host;
-    let line: Line | undefined;
-    const events: ConnectionEvents = {
-      idle: (connection) => {
-        if (line === undefined) {
-          line = { connection, sent: 0, next: undefined };
-          this.#lines.set(connection, line);
-          this.#opening--;
-          const first = !this.#answered;
-          this.#answered = true;
-          this.#down = undefined;
-          this.#feed(line);
-          if (first) this.pump();
-        } else {
-          this.#feed(line);
-        }
-      },
-      following: () => (line === undefined ? undefined : this.#following(line)),
-      finished: (connection, message, results) => (message as Prepared).job.done(results, connection.name),
-      ended: (connection, end) => {
-        this.#connections.delete(connection);
-        if (line === undefined) this.#notOpened(opening, end);
-        else this.#lost(line, end, connection);
-      },
+  /** The destination answered: messages go out on this connection, and others may be opened. */
+  #opened(connection: Connection): ConnectionEvents {
+    const line: Line = { connection, sent: 0, next: undefined };
+    const first = !this.#answered;
+    this.#lines.set(connection, line);
+    this.#opening--;
+    this.#answered = true;
+    this.#down = undefined;
+    // The first message is this connection's; the rest opens others.
+    if (first) queueMicrotask(() => this.pump());
+    return {
+      idle: () => this.#feed(line),
+      following: () => this.#following(line),
+      finished: (_, message, results) => (message as Prepared).job.done(results, connection.name),
+      ended: (_, end) => this.#lost(line, end),
     };
-    const mode = opening.plain ? 'never' : policy.mode;
-    const settings = { target, policy: { ...policy, mode }, hostname: options.hostname, timeouts: options.timeouts, clock };
-    this.#connections.add(new Connection(settings, events));
-  }
-
-  /** This address did not get as far as taking messages: once more in plain, the next address, or none is left. */
-  #notOpened(opening: Opening, end: SessionEnd): void {
-    const target = opening.targets[opening.at]!;
-    const opportunistic = tlsPolicyFor(this.hop, target).mode === 'opportunistic';
-    if (end.tlsBroken && opportunistic && !opening.plain) {
-      opening.plain = true;
-      return this.#tryNext(opening);
-    }
-    opening.permanent &&= end.permanent;
-    this.#avoidFor(target);
-    opening.plain = false;
-    opening.at++;
-    if (opening.at < opening.targets.length && !this.#draining) return this.#tryNext(opening);
-    this.#unreachable(end.reply ?? '451 4.4.2 connection closed', opening.permanent);
-  }
-
-  #avoidFor({ address }: Target): void {
-    this.#avoid.set(address, this.#host.clock.monotonic() + this.#host.options.avoidMs);
   }
 
   #unreachable(reply: string, permanent: boolean): void {
     this.#opening--;
     this.#host.release();
-    // Others still work: it is their business then.
-    if (this.#lines.size > 0) return this.pump();
-    this.#answered = false;
-    if (!permanent) {
-      const { clock, options } = this.#host;
-      this.#down = { untilMs: clock.monotonic() + options.downMs, reply };
+    const { clock, options } = this.#host;
+    const untilMs = clock.monotonic() + options.downMs;
+    if (this.#lines.size > 0) {
+      // It takes no more connections than it has: those do the work.
+      this.#cap = { connections: this.#lines.size, untilMs };
+      return this.pump();
     }
+    this.#answered = false;
+    if (!permanent) this.#down = { untilMs, reply };
     for (const job of this.#ready.splice(0)) {
       if (permanent)
         job.done(
@@ -242,7 +191,7 @@ export class Destination {
     const spent = line.sent >= options.messagesPerConnection || (line.sent >= SHARE && this.#host.othersWait());
     if (line.next === undefined) {
       if (this.#draining || spent) return connection.quit();
-      if (!this.#prepareNext(line)) this.#host.setIdle(connection, true);
+      if (!this.#prepareNext(line, this.#ready.shift() ?? this.#takeOver())) this.#host.setIdle(connection, true);
       return;
     }
     const message = line.next;
@@ -271,12 +220,23 @@ export class Destination {
 
   #prefetch(line: Line): void {
     const { pipelining } = line.connection.client.capabilities;
-    if (pipelining && line.next === undefined && line.sent < this.#host.options.messagesPerConnection) this.#prepareNext(line);
+    if (pipelining && line.next === undefined && line.sent < this.#host.options.messagesPerConnection)
+      this.#prepareNext(line, this.#ready.shift());
   }
 
-  /** Takes a ready message and gets its bytes; they go out when the connection is free. @returns false when there is none */
-  #prepareNext(line: Line): boolean {
-    const job = this.#ready.shift();
+  /** A message that waits behind another one, for a connection that has nothing to do. */
+  #takeOver(): Job | undefined {
+    for (const line of this.#lines.values()) {
+      const { next } = line;
+      if (next === undefined || next === 'preparing' || line.connection.client.phase !== 'busy') continue;
+      line.next = undefined;
+      return next.job;
+    }
+    return undefined;
+  }
+
+  /** Gets the bytes of a message; they go out when the connection is free. @returns false when there is none */
+  #prepareNext(line: Line, job: Job | undefined): boolean {
     if (job === undefined) return false;
     line.next = 'preparing';
     this.#host.setIdle(line.connection, false);
@@ -311,11 +271,12 @@ export class Destination {
     return next;
   }
 
-  #lost(line: Line, end: SessionEnd, connection: Connection): void {
+  #lost(line: Line, end: SessionEnd): void {
+    const { connection } = line;
     this.#lines.delete(connection);
     this.#host.setIdle(connection, false);
     this.#host.release();
-    if (end.phase === 'busy') this.#avoidFor(connection.target);
+    if (end.phase === 'busy') this.#opener.avoid(connection.target);
     const jobs: Job[] = [];
     for (const message of end.untried) {
       const { job } = message as Prepared;
@@ -338,7 +299,7 @@ export class Destination {
   #retire(): void {
     if (this.#ready.length > 0 || this.#opening > 0 || this.#lines.size > 0) return;
     const now = this.#host.clock.monotonic();
-    const untilMs = Math.max(this.#down?.untilMs ?? 0, ...this.#avoid.values());
+    const untilMs = Math.max(this.#down?.untilMs ?? 0, this.#opener.remembersUntil);
     this.#forget?.();
     if (untilMs <= now || this.#draining) return this.#host.empty(this);
     this.#forget = this.#host.clock.after(untilMs - now + 1, () => this.#retire());

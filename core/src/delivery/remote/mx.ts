@@ -6,7 +6,9 @@
  * out, so that a backup MX never mails itself; when nothing is left, mail for the domain loops back to us.
  * Never throws: a problem is a value with its reply.
  */
+import { isIPv6, SocketAddress } from 'node:net';
 import { type Dns, DnsError } from '../../mail/dns.ts';
+import { isLoopback } from '../../wire/address-literal.ts';
 import type { IsSelf } from '../ports.ts';
 import type { RemoteHop } from '../route.ts';
 
@@ -37,6 +39,22 @@ const MAX_TARGETS = 10;
 const MAX_HOSTS = 10;
 
 const isAddress = (host: string): boolean => host.includes(':') || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(host);
+
+/** One spelling for each address: `0:0:0:0:0:0:0:1` is `::1`, and an IPv4 address mapped into IPv6 is that address. */
+function canonical(address: string): string {
+  if (!isIPv6(address)) return address;
+  const plain = new SocketAddress({ address, family: 'ipv6' }).address;
+  return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice(7) : plain;
+}
+
+/**
+ * Whether an address that somebody else chose (in DNS, in a literal) leads to this machine. Loopback on the mail port and
+ * the unspecified address always do: else a name server could have us talk to our own services.
+ */
+function leadsHome(address: string, port: number, isSelf: IsSelf): boolean {
+  const plain = canonical(address);
+  return plain === '::' || plain.startsWith('0.') || (port === 25 && isLoopback(plain)) || isSelf(plain, port);
+}
 
 function fail(permanent: boolean, reply: string): TargetsResult {
   return { ok: false, permanent, reply };
@@ -92,7 +110,7 @@ export async function findTargets(hop: RemoteHop, ports: MxPorts): Promise<Targe
   if (hop.to === 'host') return targetsOfHost(hop, dns);
   const { domain, port } = hop;
   if (hop.to === 'literal') {
-    if (isSelf(domain, port)) return fail(true, `554 5.4.6 mail for [${domain}] loops back to this server`);
+    if (leadsHome(domain, port, isSelf)) return fail(true, `554 5.4.6 mail for [${domain}] loops back to this server`);
     return { ok: true, targets: [{ host: domain, address: domain, port }] };
   }
 
@@ -114,7 +132,7 @@ export async function findTargets(hop: RemoteHop, ports: MxPorts): Promise<Targe
     const host = exchange.toLowerCase().replace(/\.$/, '');
     const found = await addressesOf(host, dns);
     incomplete ||= found.incomplete;
-    if (host === ports.hostname.toLowerCase() || found.addresses.some((address) => isSelf(address, port))) {
+    if (host === ports.hostname.toLowerCase() || found.addresses.some((address) => leadsHome(address, port, isSelf))) {
       selfAt = priority;
       // Hosts of equal preference that the dice put before us are no further towards the mailbox than we are.
       const nearer = new Set(

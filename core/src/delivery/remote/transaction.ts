@@ -43,7 +43,7 @@ export class Transaction {
     this.message = message;
     this.#pipelined = capabilities.pipelining;
     this.#stage = resetFirst ? 'rset' : 'mail';
-    this.#results = Array.from<Result | undefined>({ length: message.recipients.length }).fill(undefined);
+    this.#results = message.recipients.map(() => undefined);
     const size = capabilities.size === undefined ? '' : ` SIZE=${message.sizeBytes}`;
     const body = message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '';
     this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}\r\n`;

@@ -1,0 +1,60 @@
+/**
+ * The deliver stage: plugins are asked for each recipient before any connection is made. Called by delivery/loop, and
+ * only where a plugin hooks the stage. A refusal is put into the attempt; what may go out comes back.
+ */
+import type { StageRunner, Verdict } from '../hook/contract.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import type { Log } from '../observe/log.ts';
+import type { Attempt } from './attempt.ts';
+import type { Router } from './route.ts';
+
+/** Recipients to deliver to, with the envelope as the stage left it. */
+export interface Part {
+  readonly envelope: Envelope;
+  readonly indices: readonly number[];
+}
+
+type Said = Pick<Verdict, 'kind' | 'text' | 'code' | 'enhanced'>;
+
+/** Asks for every recipient that is due. A pipeline that throws defers. */
+export async function askDeliverStage(
+  run: NonNullable<StageRunner<'deliver'>>,
+  attempt: Attempt,
+  route: Router,
+  log: Log,
+): Promise<readonly Part[]> {
+  const { envelope, due } = attempt.due;
+  const pass: number[] = [];
+  const quarantined: number[] = [];
+  let quarantine = '';
+  for (const index of due) {
+    const recipient = envelope.recipients[index]!;
+    const nextHop = route(recipient, envelope).key;
+    let said: Said;
+    try {
+      said = await run({ envelope, recipient: recipient.address, nextHop, attempt: attempt.count(index) });
+    } catch (error) {
+      log.error('delivery.hook', { message: envelope.id, reason: String(error) });
+      said = { kind: 'defer', text: 'a check before delivery failed' };
+    }
+    const { kind, code, enhanced, text = 'refused before delivery' } = said;
+    switch (kind) {
+      case 'reject':
+        attempt.add([index], [{ outcome: 'failed', reply: `${code ?? 550} ${enhanced ?? '5.7.1'} ${text}` }], nextHop);
+        break;
+      case 'defer':
+        attempt.add([index], [{ outcome: 'deferred', reply: `${code ?? 451} ${enhanced ?? '4.7.1'} ${text}` }], nextHop);
+        break;
+      case 'quarantine':
+        quarantined.push(index);
+        quarantine = text;
+        break;
+      default:
+        pass.push(index);
+    }
+  }
+  return [
+    { envelope, indices: pass },
+    { envelope: { ...envelope, quarantine }, indices: quarantined },
+  ];
+}

@@ -1,0 +1,130 @@
+/**
+ * Opens connections to one next hop: finds its addresses, tries one after the other, and once more in plain where
+ * opportunistic TLS broke. Made and asked by remote/destination. An address that broke lately comes last (*failover*).
+ * Each `open` ends in exactly one of `opened` and `failed`; nothing throws.
+ */
+import type { Clock } from '../../mail/clock.ts';
+import type { RemoteHop } from '../route.ts';
+import type { SessionEnd } from './client.ts';
+import { type ClientTimeouts, Connection, type ConnectionEvents } from './connection.ts';
+import { findTargets, type MxPorts, type Target } from './mx.ts';
+import { tlsPolicyFor } from './tls-policy.ts';
+
+export interface OpenerPorts {
+  readonly clock: Clock;
+  readonly mx: MxPorts;
+  readonly options: {
+    readonly hostname: string;
+    readonly timeouts: ClientTimeouts;
+    /** How long an address that broke comes last. */
+    readonly avoidMs: number;
+  };
+}
+
+export interface OpeningEvents {
+  /** Greeted, upgraded, logged in. @returns who hears of the connection from now on, first that it is idle */
+  opened(connection: Connection): ConnectionEvents;
+  /** No address could be used; `permanent` when none ever will. */
+  failed(reply: string, permanent: boolean): void;
+}
+
+/** The addresses one new connection is tried on. */
+interface Attempt {
+  readonly targets: readonly Target[];
+  at: number;
+  /** Without TLS, since it broke. */
+  plain: boolean;
+  /** Every address so far failed for good. */
+  permanent: boolean;
+}
+
+export class Opener {
+  readonly #hop: RemoteHop;
+  readonly #ports: OpenerPorts;
+  /** Addresses that broke, and until when they come last. */
+  readonly #avoided = new Map<string, number>();
+  /** All that live, also those that are not set up yet. */
+  readonly #connections = new Set<Connection>();
+  #stopped = false;
+
+  constructor(hop: RemoteHop, ports: OpenerPorts) {
+    this.#hop = hop;
+    this.#ports = ports;
+  }
+
+  open(events: OpeningEvents): void {
+    void this.#begin(events);
+  }
+
+  /** Tries this address last for a while. */
+  avoid({ address }: Target): void {
+    this.#avoided.set(address, this.#ports.clock.monotonic() + this.#ports.options.avoidMs);
+  }
+
+  /** Until when something is remembered of its addresses, in monotonic milliseconds. */
+  get remembersUntil(): number {
+    return Math.max(0, ...this.#avoided.values());
+  }
+
+  /** Tries no further address. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Ends every connection now. */
+  abort(reply: string): void {
+    this.stop();
+    for (const connection of this.#connections) connection.abort(reply);
+  }
+
+  async #begin(events: OpeningEvents): Promise<void> {
+    const found = await findTargets(this.#hop, this.#ports.mx);
+    if (!found.ok) return events.failed(found.reply, found.permanent);
+    const now = this.#ports.clock.monotonic();
+    for (const [address, untilMs] of this.#avoided) if (untilMs <= now) this.#avoided.delete(address);
+    const isAvoided = (target: Target): boolean => this.#avoided.has(target.address);
+    const targets = [...found.targets.filter((one) => !isAvoided(one)), ...found.targets.filter(isAvoided)];
+    this.#tryNext({ targets, at: 0, plain: false, permanent: true }, events);
+  }
+
+  #tryNext(attempt: Attempt, events: OpeningEvents): void {
+    const target = attempt.targets[attempt.at]!;
+    const policy = tlsPolicyFor(this.#hop, target);
+    const { hostname, timeouts } = this.#ports.options;
+    let owner: ConnectionEvents | undefined;
+    const mode = attempt.plain ? 'never' : policy.mode;
+    const connection = new Connection(
+      { target, policy: { ...policy, mode }, hostname, timeouts, clock: this.#ports.clock },
+      {
+        idle: (one) => {
+          owner ??= events.opened(one);
+          owner.idle(one);
+        },
+        following: (one) => owner?.following(one),
+        finished: (one, message, results) => owner?.finished(one, message, results),
+        ended: (one, end) => {
+          this.#connections.delete(one);
+          if (owner === undefined) this.#notOpened(attempt, end, events);
+          else owner.ended(one, end);
+        },
+      },
+    );
+    this.#connections.add(connection);
+  }
+
+  /** This address did not get as far as taking messages: once more in plain, the next address, or none is left. */
+  #notOpened(attempt: Attempt, end: SessionEnd, events: OpeningEvents): void {
+    const target = attempt.targets[attempt.at]!;
+    const opportunistic = tlsPolicyFor(this.#hop, target).mode === 'opportunistic';
+    if (end.tlsBroken && opportunistic && !attempt.plain && !this.#stopped) {
+      attempt.plain = true;
+      return this.#tryNext(attempt, events);
+    }
+    attempt.permanent &&= end.permanent;
+    this.avoid(target);
+    attempt.plain = false;
+    attempt.at++;
+    if (attempt.at < attempt.targets.length && !this.#stopped) return this.#tryNext(attempt, events);
+    events.failed(end.reply ?? '451 4.4.2 connection closed', attempt.permanent);
+  }
+}
