@@ -5,12 +5,13 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ListenerConfig } from '@posthorn/config';
+import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
 import { createAdmission } from '@posthorn/core/dispatch/admission';
 import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
 import { createMessageMemory } from '@posthorn/core/mail/message-writer';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { createCounters } from '@posthorn/core/observe/count';
-import { wireReception } from '@posthorn/core/wiring/reception';
+import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
 import { Hooks, hookSettingsOf } from './hooks.ts';
 import { createIds } from './ids.ts';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from './ipc.ts';
@@ -60,12 +61,15 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     onFailure: (failure, cause) => log.warn('message-not-kept', { failure, cause }),
   });
   const sink = createMessageSink({ begin: (declaredBytes) => memory.begin(declaredBytes), post });
+  let reception: Reception | undefined;
+  const authenticator = createAuthenticator({ findUser: (name) => reception?.user(name), clock: systemClock, log, counters });
   const listeners = new Map<string, Listener>();
 
   function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
-    const reception = wireReception({
+    const wired = wireReception({
       config: settings.config,
       users: settings.users,
+      authenticator,
       hostname: settings.hostname,
       pipeline: hooks.pipeline,
       sink,
@@ -75,6 +79,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       log,
       counters,
     });
+    reception = wired;
     const secureContext: SecureContext = createSecureContext({
       cert: settings.tls.certificate,
       key: settings.tls.key,
@@ -83,7 +88,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     return (listener) => ({
       timeouts: listener.timeouts,
       secureContext: listener.tls === 'none' ? undefined : secureContext,
-      open: reception.sessionsFor(listener),
+      open: wired.sessionsFor(listener),
     });
   }
 

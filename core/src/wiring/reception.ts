@@ -5,7 +5,7 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
 import type { Config, ListenerConfig } from '@posthorn/config';
-import { createAuthenticator } from '../auth/password-authenticator.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
 import { createDirectory } from '../directory/domains.ts';
 import type { User } from '../directory/directory.ts';
 import type { ListenerSettings, Peer } from '../dispatch/listener.ts';
@@ -26,6 +26,8 @@ import { Names } from './names.ts';
 export interface ReceptionParts {
   readonly config: Config;
   readonly users: readonly User[];
+  /** Lives as long as the thread, so that a reload forgets neither logins nor lock-outs. */
+  readonly authenticator: Authenticator;
   readonly hostname: string;
   readonly pipeline: Pipeline;
   readonly sink: MessageSink;
@@ -38,6 +40,8 @@ export interface ReceptionParts {
 
 /** Makes sessions for the listeners of one set of settings. */
 export interface Reception {
+  /** A user by today's configuration. */
+  user(name: string): User | undefined;
   /** @returns what a connection of this listener needs to make its session. */
   sessionsFor(listener: ListenerConfig): ListenerSettings['open'];
 }
@@ -72,15 +76,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.directory).toDynamicValue(() => createDirectory({ domains: config.domains, users: parts.users }));
   container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
   container.bind(Names.mayRelay).toDynamicValue(() => createAddressMatcher(config.relay.from));
-  container.bind(Names.authenticator).toDynamicValue((context) => {
-    const directory = context.get(Names.directory);
-    return createAuthenticator({
-      findUser: (name) => directory.user(name),
-      clock: parts.clock,
-      log: parts.log,
-      counters: parts.counters,
-    });
-  });
+  container.bind(Names.authenticator).toConstantValue(parts.authenticator);
   container.bind(Names.maildrops).toDynamicValue(() =>
     createMaildropOpener({
       root: `${config.data}/mail`,
@@ -113,7 +109,9 @@ export function wireReception(parts: ReceptionParts): Reception {
   const smtp = container.get(Names.smtpPorts);
   const pop3 = container.get(Names.pop3Ports);
 
+  const directory = container.get(Names.directory);
   return {
+    user: (name) => directory.user(name),
     sessionsFor(listener) {
       const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;
       const common = {
