@@ -9,8 +9,8 @@ export type SmtpSide = 'posthorn' | 'posthorn+plugins' | 'postfix';
 
 /** Relay configuration: the client is loopback and may send anywhere; a second server is where everything goes. */
 export interface RelayOptions {
-  /** Next hop on loopback; undefined: everything stays in the queue. */
-  readonly relayPort?: number;
+  /** Next hop on loopback; `discard`: delivery throws it away; undefined: everything stays in the queue. */
+  readonly relayPort?: number | 'discard';
   /** Connections to it at the most. */
   readonly deliveries?: number;
   readonly plugins: boolean;
@@ -24,7 +24,7 @@ export function startRelay(options: RelayOptions, wrap: CpuGroup['wrap']): Promi
     relay: {
       from: ['127.0.0.0/8'],
       tls: 'never',
-      via: `smtp://127.0.0.1:${options.relayPort ?? 9}`,
+      via: options.relayPort === 'discard' ? 'discard:' : `smtp://127.0.0.1:${options.relayPort ?? 9}`,
     },
     plugins: options.plugins ? [{ senderAuth: {} }, { bayes: {} }] : [],
     throughput: {

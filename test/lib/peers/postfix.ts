@@ -10,10 +10,11 @@ import { program } from './install.ts';
 
 export interface PostfixOptions {
   /**
-   * What becomes of accepted mail. `hold`: it stays in the queue, on disk, and the delivery side sleeps.
+   * What becomes of accepted mail. `hold`: it stays in the queue, on disk, and the delivery side sleeps. `discard`: the
+   * queue manager hands it to a transport that throws it away.
    * `relay`: all of it to the smart host on this loopback port. `maildir`: into a Maildir of this user of the machine.
    */
-  readonly mail: 'hold' | { readonly relayPort: number } | { readonly maildir: string };
+  readonly mail: 'hold' | 'discard' | { readonly relayPort: number } | { readonly maildir: string };
   /** Sessions that must fit at once. */
   readonly sessions?: number;
   /** Turns the command line into the one to start (a bench puts the server into a group whose CPU it counts). */
@@ -129,6 +130,9 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
     // cleanup renames the finished queue file to `hold` and wakes nobody.
     main['smtpd_end_of_data_restrictions'] = 'check_client_access static:HOLD';
     main['mydestination'] = '';
+  } else if (options.mail === 'discard') {
+    main['default_transport'] = 'discard:';
+    main['mydestination'] = '';
   } else if ('relayPort' in options.mail) {
     main['relayhost'] = `[127.0.0.1]:${options.mail.relayPort}`;
     main['mydestination'] = '';
@@ -170,6 +174,7 @@ function masterCf(port: number): string {
     ['smtp', 'unix', '-', '-', 'n', '-', '-', 'smtp'],
     ['relay', 'unix', '-', '-', 'n', '-', '-', 'smtp'],
     ['error', 'unix', '-', '-', 'n', '-', '-', 'error'],
+    ['discard', 'unix', '-', '-', 'n', '-', '-', 'discard'],
     ['retry', 'unix', '-', '-', 'n', '-', '-', 'error'],
     ['showq', 'unix', 'n', '-', 'n', '-', '-', 'showq'],
     ['virtual', 'unix', '-', 'n', 'n', '-', '-', 'virtual'],
