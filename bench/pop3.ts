@@ -75,7 +75,7 @@ async function startPop3(wrap: CpuGroup['wrap']): Promise<Posthorn> {
 
 async function measureBoth(ports: Record<Side, number>, cpus: Record<Side, CpuGroup>): Promise<void> {
   // Just in time compiled, indexes written, logins verified once.
-  for (const side of SIDES) for (const load of LOADS) await runLoad({ ...load, sessions: 200 }, ports[side]);
+  for (const side of SIDES) for (const load of LOADS) await runLoad({ ...load, sessions: 2000 }, ports[side]);
   const recorder = await Recorder.open('pop3', values);
   const groups: Record<string, Record<Side, Rate[]>> = {};
   for (const load of LOADS) {

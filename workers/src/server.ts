@@ -14,6 +14,7 @@ import { answerQuestion } from './questions.ts';
 import { startGauges } from './gauges.ts';
 import { createIds } from './ids.ts';
 import type { ServerQuestion, Settings, ToMaster, ToServer } from './ipc.ts';
+import { lockDirectoryOf } from './lock-directory.ts';
 import { createLog, type OwnedLog } from './log.ts';
 import { PluginThreads } from './plugin-threads.ts';
 import { isSelf } from './self.ts';
@@ -141,7 +142,11 @@ class Server {
   #forgetThread(threadIndex: number): void {
     this.#slabs.forgetThread(threadIndex);
     try {
-      clearThreadLocks(`${this.#settings.config.data}/locks`, `${this.#start.slot}.${threadIndex}`, `${this.#start.slot}.main`);
+      clearThreadLocks(
+        lockDirectoryOf(this.#settings.config.data),
+        `${this.#start.slot}.${threadIndex}`,
+        `${this.#start.slot}.main`,
+      );
     } catch (error) {
       this.#log.warn('locks-not-cleared', { thread: threadIndex, cause: messageOf(error) });
     }

@@ -15,6 +15,7 @@ import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
 import { Hooks, hookSettingsOf } from './hooks.ts';
 import { createIds } from './ids.ts';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from './ipc.ts';
+import { lockDirectoryOf } from './lock-directory.ts';
 import { createLog } from './log.ts';
 import { createMessageSink } from './message-sink.ts';
 import { shareOf } from './threads.ts';
@@ -74,6 +75,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       pipeline: hooks.pipeline,
       sink,
       newId,
+      lockDirectory: lockDirectoryOf(config.data),
       threadTag: `${slot}.${threadIndex}`,
       clock: systemClock,
       log,

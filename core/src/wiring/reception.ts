@@ -33,6 +33,8 @@ export interface ReceptionParts {
   readonly sink: MessageSink;
   readonly newId: () => string;
   readonly threadTag: string;
+  /** Of open maildrops; the same for every process on this data. */
+  readonly lockDirectory: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
@@ -80,7 +82,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.maildrops).toDynamicValue(() =>
     createMaildropOpener({
       root: `${config.data}/mail`,
-      lockDirectory: `${config.data}/locks`,
+      lockDirectory: parts.lockDirectory,
       tag: parts.threadTag,
       clock: parts.clock,
       log: parts.log,
