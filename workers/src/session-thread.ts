@@ -61,7 +61,10 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     },
     onFailure: (failure, cause) => log.warn('message-not-kept', { failure, cause }),
   });
-  const sink = createMessageSink({ begin: (declaredBytes) => memory.begin(declaredBytes), post });
+  const sink = createMessageSink({
+    begin: (declaredBytes) => (admission.diskShort ? undefined : memory.begin(declaredBytes)),
+    post,
+  });
   let reception: Reception | undefined;
   const authenticator = createAuthenticator({ findUser: (name) => reception?.user(name), clock: systemClock, log, counters });
   const listeners = new Map<string, Listener>();

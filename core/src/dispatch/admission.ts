@@ -28,9 +28,14 @@ const DISK_SHORT = 4;
 
 /** The door of one thread. */
 export interface Admission {
-  /** @returns a refusal, or undefined when the connection was counted in; then `leave` must follow exactly once. */
-  enter(clientAddress: string): Refusal | undefined;
+  /**
+   * @param bringsMail false for POP3, which a short disk must not keep from being emptied
+   * @returns a refusal, or undefined when the connection was counted in; then `leave` must follow exactly once.
+   */
+  enter(clientAddress: string, bringsMail: boolean): Refusal | undefined;
   leave(clientAddress: string): void;
+  /** No new message can be kept now: sessions under way answer 452 4.3.1 before they take one. */
+  readonly diskShort: boolean;
 }
 
 /** The main thread's side: what no session thread knows by itself. */
@@ -112,11 +117,12 @@ export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimi
   }
 
   return {
-    enter(clientAddress) {
+    enter(clientAddress, bringsMail) {
       const flags = Atomics.load(cells, FLAGS);
       if (flags !== 0) {
         if ((flags & DRAINING) !== 0) return 'draining';
-        return (flags & MEMORY_SHORT) !== 0 ? 'memory' : 'disk';
+        if ((flags & MEMORY_SHORT) !== 0) return 'memory';
+        if (bringsMail) return 'disk';
       }
       // Count first, look after: two threads may both be refused the last place, never both be given it.
       count(clientAddress, 1);
@@ -130,5 +136,8 @@ export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimi
       return refusal;
     },
     leave: (clientAddress) => count(clientAddress, -1),
+    get diskShort() {
+      return (Atomics.load(cells, FLAGS) & DISK_SHORT) !== 0;
+    },
   };
 }

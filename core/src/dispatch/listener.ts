@@ -107,7 +107,7 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const refusal = admission.enter(address);
+    const refusal = admission.enter(address, this.#options.protocol === 'smtp');
     if (refusal !== undefined) {
       this.#refuse(socket, address, refusal);
       return;
