@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCheck } from './check.ts';
 import { addFetch } from './fetch.ts';
+import { addPlugin } from './plugin.ts';
 import { addQueue } from './queue.ts';
 import { addSchema } from './schema.ts';
 import { addSend } from './send.ts';
@@ -22,7 +23,8 @@ export function createProgram(): Command {
     .description('A mail transfer agent.')
     .version(manifest.version)
     .showHelpAfterError('(posthorn --help says more)');
-  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addQueue, addServer]) add(program);
+  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addPlugin, addQueue, addServer])
+    add(program);
   return program;
 }
 
