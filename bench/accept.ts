@@ -1,9 +1,9 @@
 /**
  * How fast mail is accepted durably: smtp-source against Posthorn and against Postfix on the same disk, alternating.
- * Relay configuration. `--then discard` (the default): both queues work as they do in service, and hand each message to a
- * transport that throws it away; a round ends when the queue is empty. `--then hold`: nothing wakes on either side, and
+ * Relay configuration. `--after discard` (the default): both queues work as they do in service, and hand each message to a
+ * transport that throws it away; a round ends when the queue is empty. `--after hold`: nothing wakes on either side, and
  * every message is counted in the queue on disk afterwards.
- * `npm run bench:accept -- [--rounds 5] [--sessions 50] [--then hold] [--with-plugins]`; see docs/bench.md.
+ * `npm run bench:accept -- [--rounds 5] [--sessions 50] [--after hold] [--with-plugins]`; see docs/bench.md.
  */
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -30,14 +30,14 @@ const { values } = parseArgs({
     messages: { type: 'string', default: '20000' },
     'peer-messages': { type: 'string', default: '4000' },
     'warm-up': { type: 'string', default: '2000' },
-    then: { type: 'string', default: 'discard' },
+    after: { type: 'string', default: 'discard' },
     'with-plugins': { type: 'boolean', default: false },
   },
 });
 const sessions = Number(values.sessions);
 const messageBytes = Number(values.size);
 const warmUp = Number(values['warm-up']);
-const held = values.then === 'hold';
+const held = values.after === 'hold';
 
 /** Enough for a round of some seconds on each side; rates and CPU are for each message, so they need not be the same. */
 function messagesOf(side: SmtpSide): number {

@@ -37,7 +37,9 @@ export interface LevelIndex {
 
 const POSITION_KEY = 'position';
 const PREFIX = 'm!';
-const READ_AHEAD = 256;
+/** An iterator's steps, whichever is reached first. Level's own 16 KiB are some 25 entries, a trip to its thread each. */
+const READ_AHEAD = 1000;
+const READ_AHEAD_BYTES = 512 * 1024;
 const OPTIONS = { keyEncoding: 'utf8', valueEncoding: 'buffer' } as const;
 
 /** @returns the entry; undefined for no value. @throws StoreError PH_STORE_DAMAGED */
@@ -120,7 +122,8 @@ export async function openLevelIndex(directory: string): Promise<LevelIndex> {
         throw cause;
       }
     },
-    all: () => readAll(db.iterator({ gte: PREFIX, lt: `${PREFIX}\uffff` })),
+    all: () =>
+      readAll(db.iterator({ gte: PREFIX, lt: `${PREFIX}\uffff`, highWaterMarkBytes: READ_AHEAD_BYTES, fillCache: false })),
     async close() {
       await db.close();
       openFolders.delete(folder);
