@@ -85,7 +85,7 @@ try {
       (posthorn = await startPosthorn({
         config: {
           relay: { from: ['127.0.0.0/8'], via: 'smtp://127.0.0.1:9' },
-          plugins: [{ clamav: { address: `127.0.0.1:${clamd.port}`, deadlineMs: 120_000 } }],
+          plugins: [{ clamav: { address: `tcp://127.0.0.1:${clamd.port}`, maxScanBytes: sizeBytes + 1_000_000 } }],
           throughput: { deliveryConcurrency: 0, spillBytes: SPILL_BYTES, messageMemoryBytes: MEMORY_BYTES },
         },
         listener: { maxMessageBytes: sizeBytes + 1_000_000 },
