@@ -7,7 +7,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { askServer } from '@posthorn/workers/control-client';
+import { askServer } from '@posthorn/workers/control/client';
 import { install } from '../test/lib/peers/install.ts';
 import { startPostfix } from '../test/lib/peers/postfix.ts';
 import { countQueued } from '../test/lib/queue-on-disk.ts';

@@ -11,11 +11,11 @@ import { createMessageMemory, type HeldMessage, type MessageMemory } from '@post
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import type { Log } from '@posthorn/core/observe/log';
 import type { Dns } from '@posthorn/sdk';
-import { createHookHost } from '@posthorn/workers/hook-host';
-import { createHookPool, type HookPool, type HookPoolOptions } from '@posthorn/workers/hook-pool';
-import { loadPlugins } from '@posthorn/workers/plugin-loader';
-import { openPlugins, pipelinePlugins } from '@posthorn/workers/plugin-open';
-import type { RawPluginEntry } from '@posthorn/workers/plugin-entries';
+import { createHookHost } from '@posthorn/workers/hook/host';
+import { createHookPool, type HookPool, type HookPoolOptions } from '@posthorn/workers/hook/pool';
+import { loadPlugins } from '@posthorn/workers/plugin/loader';
+import { openPlugins, pipelinePlugins } from '@posthorn/workers/plugin/open';
+import type { RawPluginEntry } from '@posthorn/workers/plugin/entries';
 
 export const PLUGIN_FOLDER = join(import.meta.dirname, 'plugins');
 

@@ -1,9 +1,9 @@
 /**
  * Which room may import which, as a lint rule; the message names what is allowed. The picture: docs/overview.md.
- * A room is a folder of core/src, or a whole package. Tests may import anything.
+ * A room is a folder of core/src or workers/src, or a whole package. Tests may import anything.
  */
 
-/** Room -> rooms it may import besides itself and `observe`. */
+/** Room -> rooms, or single files, it may import besides itself and its house's common room. */
 const CORE = {
   wire: [],
   mail: ['wire'],
@@ -21,6 +21,19 @@ const CORE = {
   wiring: ['wire', 'mail', 'hook', 'auth', 'queue', 'maildrop', 'directory', 'dns', 'smtp', 'pop3', 'delivery', 'dispatch'],
 };
 
+/** The same in workers/src; files beside the rooms are common to all of them and import none. */
+const WORKERS = {
+  plugin: [],
+  hook: ['plugin'],
+  session: ['plugin', 'hook'],
+  server: ['hook', 'session'],
+  control: ['server'],
+  supervisor: ['control'],
+  cli: ['plugin', 'server', 'control', 'supervisor'],
+};
+
+const HOUSES = { core: { rooms: CORE, common: 'observe' }, workers: { rooms: WORKERS, common: '' } };
+
 /** Package -> packages it may import. */
 const PACKAGES = {
   config: [],
@@ -33,7 +46,7 @@ const PACKAGES = {
 /** One library, one room. */
 const LIBRARIES = {
   level: /^plugins\/(queue-level|bayes)\//,
-  piscina: /^workers\/src\/hook-pool/,
+  piscina: /^workers\/src\/hook\/pool/,
   mailauth: /^plugins\/sender-auth\//,
   yaml: /^config\//,
   inversify: /^core\/src\/wiring\//,
@@ -42,25 +55,25 @@ const LIBRARIES = {
   pino: /^workers\/src\/log/,
   'node:net': /^(core\/src\/(dispatch|wiring|delivery\/remote)|workers\/src|plugins\/(clamav|sender-auth))\//,
   'node:tls': /^(core\/src\/(dispatch|delivery\/remote|wiring)|workers\/src)\//,
-  'node:child_process': /^workers\/src\/(master|slot)/,
+  'node:child_process': /^workers\/src\/supervisor\/(master|slot)/,
 };
 
+/** The package a file belongs to, and its room where the package has rooms. */
 function roomOf(file) {
   const path = file.replaceAll('\\', '/');
-  const core = /(?:^|\/)core\/src\/([^/]+)\//.exec(path);
-  if (core) return { core: core[1] };
+  const inHouse = /(?:^|\/)(core|workers)\/src\/(?:([^/]+)\/)?[^/]*(?:\/|\.ts$)/.exec(path);
+  if (inHouse) return { package: inHouse[1], room: inHouse[2] ?? '' };
   const plugin = /(?:^|\/)plugins\/([^/]+)\/src\//.exec(path);
   if (plugin) return { package: plugin[1] === 'sdk' ? 'sdk' : 'plugin' };
-  const other = /(?:^|\/)(config|workers)\/src\//.exec(path);
-  return other ? { package: other[1] } : undefined;
+  return /(?:^|\/)config\/src\//.test(path) ? { package: 'config' } : undefined;
 }
 
-/** The core room and file an import leads to, or undefined. */
-function coreTarget(source, file) {
+/** The room and file of the same package that a relative import leads to, or undefined. */
+function targetOf(source, file) {
   if (!source.startsWith('.')) return undefined;
   const path = new URL(source, `file://${file.replaceAll('\\', '/')}`).pathname;
-  const match = /\/core\/src\/([^/]+)\/(.+?)\.ts$/.exec(path);
-  return match ? { room: match[1], file: `${match[1]}/${match[2]}` } : undefined;
+  const match = /\/(?:core|workers)\/src\/(?:([^/]+)\/)?(.+?)\.ts$/.exec(path);
+  return match ? { room: match[1] ?? '', file: `${match[1]}/${match[2]}` } : undefined;
 }
 
 const direction = {
@@ -78,26 +91,27 @@ const direction = {
         context.report({ node, message: `'${source}' has one room (${library.source}), and ${inProject} is not it.` });
       }
       const toPackage = /^@posthorn\/([^/]+)/.exec(source)?.[1];
-      const fromPackage = here.core === undefined ? here.package : 'core';
+      const fromPackage = here.package;
       if (toPackage !== undefined && !PACKAGES[fromPackage].includes(toPackage)) {
         context.report({
           node,
           message: `${fromPackage} may import ${PACKAGES[fromPackage].join(', ') || 'no package'}, not @posthorn/${toPackage}.`,
         });
       }
-      if (toPackage === 'config' && fromPackage === 'core' && here.core !== 'wiring' && node.importKind !== 'type') {
+      if (toPackage === 'config' && fromPackage === 'core' && here.room !== 'wiring' && node.importKind !== 'type') {
         context.report({
           node,
           message: `core takes the types of options from @posthorn/config, nothing else: use 'import type'.`,
         });
       }
-      const target = here.core === undefined ? undefined : coreTarget(source, file);
-      if (target === undefined || target.room === here.core || target.room === 'observe') return;
-      const allowed = CORE[here.core] ?? [];
+      const house = HOUSES[here.package];
+      const target = house === undefined ? undefined : targetOf(source, file);
+      if (target === undefined || target.room === here.room || target.room === house.common) return;
+      const allowed = house.rooms[here.room] ?? [];
       if (!allowed.includes(target.room) && !allowed.includes(target.file)) {
         context.report({
           node,
-          message: `core/${here.core} may import ${[...allowed, 'observe'].join(', ')}; not core/${target.file}.`,
+          message: `${here.package}/${here.room} may import ${[...allowed, house.common || 'what is beside the rooms'].join(', ')}; not ${here.package}/${target.file}.`,
         });
       }
     }

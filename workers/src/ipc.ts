@@ -66,7 +66,7 @@ export interface SessionThreadData {
   readonly admission: SharedArrayBuffer;
   /** To be counted up while the loop turns, so that a stuck thread can be told. */
   readonly heart: Int32Array;
-  /** The pool of plugin threads, see hook-pool.ts. */
+  /** The pool of plugin threads, see hook/pool.ts. */
   readonly equipment: MessagePort | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The port to the plugin threads: what the pipeline asks of them and what it gets back. Implemented by
- * workers/hook-host.ts over batched message ports; tests bring their own. A host keeps this promise whatever happens to
+ * workers/src/hook/host.ts over batched message ports; tests bring their own. A host keeps this promise whatever happens to
  * a thread: every plugin that was asked is settled exactly once, at its deadline at the latest.
  */
 import type { GivenEvidence, HookResult, Requests, Stage } from './contract.ts';

@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path';
 import type { Config } from '@posthorn/config';
 import { createDirectory } from '@posthorn/core/directory/domains';
 import type { Command } from 'commander';
-import { readCertificate, readConfig, readUsers } from '../settings.ts';
+import { readCertificate, readConfig, readUsers } from '../supervisor/settings.ts';
 import { warn } from './common.ts';
 
 export function addCheck(program: Command): void {
@@ -19,7 +19,7 @@ export function addCheck(program: Command): void {
       const users = readUsers(config);
       if (config.tls !== undefined) readCertificate(config.tls);
       // Loaded late: plugins bring large libraries along.
-      const { loadPlugins } = await import('../plugin-loader.ts');
+      const { loadPlugins } = await import('../plugin/loader.ts');
       const plugins = await loadPlugins(config.plugins, dirname(resolve(file)));
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
       const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;

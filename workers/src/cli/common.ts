@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type Config, parseConfig } from '@posthorn/config';
-import { readConfig } from '../settings.ts';
+import { readConfig } from '../supervisor/settings.ts';
 
 /** Told to the operator as it is; exit code 1. */
 export class CliError extends Error {

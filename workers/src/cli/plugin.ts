@@ -58,8 +58,8 @@ async function newPlugin(file: string): Promise<void> {
 
 async function tryOne(name: string, messageFile: string, options: TryOptions): Promise<void> {
   const config = configOf(options);
-  const { loadPlugins } = await import('../plugin-loader.ts');
-  const { pluginDirectory } = await import('../plugin-open.ts');
+  const { loadPlugins } = await import('../plugin/loader.ts');
+  const { pluginDirectory } = await import('../plugin/open.ts');
   const { createResolver } = await import('@posthorn/core/dns/resolver');
   const { systemClock } = await import('@posthorn/core/mail/system-clock');
   const { describeTrial, tryPlugin } = await import('@posthorn/sdk/try');

@@ -5,8 +5,8 @@
 import type { Command } from 'commander';
 import type { Config } from '@posthorn/config';
 import type { QueueListed } from '@posthorn/core/queue/queue';
-import { askServer, NoServerError } from '../control-client.ts';
-import type { ControlParts, ControlRequest } from '../control.ts';
+import { askServer, NoServerError } from '../control/client.ts';
+import type { ControlParts, ControlRequest } from '../control/protocol.ts';
 import { CliError, CONFIG_OPTION, configOf, warn } from './common.ts';
 import { describeMessage, listLine } from './queue-text.ts';
 
@@ -84,6 +84,6 @@ async function* ask<Request extends QueueRequest>(
     warn('no server runs, and a queue in memory is gone with it');
     return;
   }
-  const { askStores } = await import('../queue-offline.ts');
+  const { askStores } = await import('../control/queue-offline.ts');
   yield* askStores(config.data, request) as AsyncIterable<ControlParts[Request['ask']]>;
 }

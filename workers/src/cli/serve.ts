@@ -5,7 +5,7 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { FirstRun } from '../first-run.ts';
+import type { FirstRun } from '../supervisor/first-run.ts';
 import type { Settings } from '../ipc.ts';
 import { warn } from './common.ts';
 
@@ -15,11 +15,11 @@ export function addServe(program: Command): void {
     .description('run the server')
     .argument('[file]', 'configuration; without it ./posthorn.yaml, which is made at the first start')
     .action(async (file: string | undefined) => {
-      const { firstRunNotice, prepareFirstRun } = await import('../first-run.ts');
+      const { firstRunNotice, prepareFirstRun } = await import('../supervisor/first-run.ts');
       const run = file === undefined ? await prepareFirstRun(process.cwd()) : undefined;
       const configPath = resolve(run?.configPath ?? file ?? '');
-      const { readSettings } = await import('../settings.ts');
-      const { serve } = await import('../serve.ts');
+      const { readSettings } = await import('../supervisor/settings.ts');
+      const { serve } = await import('../supervisor/serve.ts');
       let announced = false;
       try {
         await serve({

@@ -1,6 +1,6 @@
 /** `posthorn status` and `posthorn reload`: asks the running server how it does, or to read its files again. */
 import type { Command } from 'commander';
-import type { ServerStatus } from '../questions.ts';
+import type { ServerStatus } from '../server/questions.ts';
 import { CONFIG_OPTION, configOf } from './common.ts';
 
 interface Options {
@@ -15,7 +15,7 @@ export function addServer(program: Command): void {
     .option('--json', 'as JSON lines, with all counters')
     .option(...CONFIG_OPTION)
     .action(async (options: Options) => {
-      const { askServer } = await import('../control-client.ts');
+      const { askServer } = await import('../control/client.ts');
       for await (const status of askServer(configOf(options).data, { ask: 'status' })) {
         process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : describe(status));
       }
@@ -25,7 +25,7 @@ export function addServer(program: Command): void {
     .description('have the running server read configuration and users again')
     .option(...CONFIG_OPTION)
     .action(async (options: Options) => {
-      const { askServer } = await import('../control-client.ts');
+      const { askServer } = await import('../control/client.ts');
       for await (const part of askServer(configOf(options).data, { ask: 'reload' })) void part;
       process.stdout.write('reloaded\n');
     });

@@ -16,7 +16,7 @@ export function addTrain(program: Command): void {
     .action(async (label: string, paths: string[], options: Options) => {
       if (label !== 'spam' && label !== 'ham') throw new CliError(`expected spam or ham, found "${label}"`);
       const { train } = await import('@posthorn/bayes');
-      const { pluginDirectory } = await import('../plugin-open.ts');
+      const { pluginDirectory } = await import('../plugin/open.ts');
       const showsProgress = process.stderr.isTTY;
       const result = await train({
         directory: pluginDirectory(configOf(options).data, 'bayes'),

@@ -5,7 +5,7 @@
  */
 import { ADDRESS, changeUsers, explain, type Config, USER_NAME, type UserEntry } from '@posthorn/config';
 import type { Command } from 'commander';
-import { readUsers } from '../settings.ts';
+import { readUsers } from '../supervisor/settings.ts';
 import { CliError, CONFIG_OPTION, configOf, readPassword } from './common.ts';
 
 interface Options {
@@ -89,7 +89,7 @@ function mustFind(config: Config, name: string): UserEntry {
 }
 
 async function savePassword(config: Config, user: Omit<UserEntry, 'passwordHash'>, options: Options): Promise<void> {
-  const { generatePassword } = await import('../first-run.ts');
+  const { generatePassword } = await import('../supervisor/first-run.ts');
   const { hashPassword } = await import('@posthorn/core/auth/password');
   const given = options.passwordStdin === true ? await readPassword() : undefined;
   const password = given ?? generatePassword();
@@ -106,7 +106,7 @@ function change(config: Config, what: Parameters<typeof changeUsers>[1]): void {
 
 /** A running server learns of the change at once; without one there is nothing to do. */
 async function reload(config: Config): Promise<void> {
-  const { askServer, NoServerError } = await import('../control-client.ts');
+  const { askServer, NoServerError } = await import('../control/client.ts');
   try {
     for await (const part of askServer(config.data, { ask: 'reload' })) void part;
     process.stdout.write('the running server knows\n');

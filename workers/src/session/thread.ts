@@ -1,0 +1,190 @@
+/**
+ * A session thread: listens, runs SMTP and POP3 sessions, and hands accepted messages to the main thread. Started by
+ * session-threads.ts. A reload gives new connections a new set of ports; those that run keep what they began with.
+ */
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { ListenerConfig } from '@posthorn/config';
+import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
+import { createAdmission } from '@posthorn/core/dispatch/admission';
+import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
+import { createMessageMemory } from '@posthorn/core/mail/message-writer';
+import { systemClock } from '@posthorn/core/mail/system-clock';
+import { createCounters } from '@posthorn/core/observe/count';
+import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
+import { Hooks, hookSettingsOf } from './hooks.ts';
+import { createIds } from '../ids.ts';
+import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from '../ipc.ts';
+import { lockDirectoryOf } from '../lock-directory.ts';
+import { createLog } from '../log.ts';
+import { createMessageSink } from './message-sink.ts';
+import { shareOf } from '../threads.ts';
+
+const BEAT_MS = 500;
+
+async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>): Promise<void> {
+  const { slot, threadIndex, place, heart } = data;
+  const post = (message: ToServerMain) => main.postMessage(message);
+  const { config } = data.settings;
+  const log = createLog({ ...config.log, fields: { slot, thread: threadIndex } });
+  const counters = createCounters();
+  const parts = data.processes * data.sessionThreads;
+  // The 36 * 36 makers of an id: slots and threads that live at one time never share one.
+  const maker = (slot * data.sessionThreads + place) % (36 * 36);
+  const newId = createIds(maker, systemClock.now);
+  const newSessionId = createIds(maker, systemClock.now);
+  const admission = createAdmission(
+    data.admission,
+    {
+      maxConnections: shareOf(config.throughput.maxConnections, data.processes),
+      maxConnectionsPerClient: shareOf(config.throughput.maxConnectionsPerClient, data.processes),
+    },
+    place,
+  );
+  const slabs = new Map<number, SharedArrayBuffer>();
+  const hooks = new Hooks({ slabs, log, counters, clock: systemClock });
+  await hooks.load(hookSettingsOf(data.settings), data.equipment);
+  const memory = createMessageMemory({
+    threadIndex,
+    limitBytes: shareOf(config.throughput.messageMemoryBytes, parts),
+    spillBytes: config.throughput.spillBytes,
+    spoolDirectory: `${config.data}/spool/${slot}`,
+    onNewSlab: (id, slab) => {
+      slabs.set(id, slab);
+      post({ to: 'main.slab', id, memory: slab });
+      hooks.announceSlab(id, slab);
+    },
+    onSlabGone: (id) => {
+      slabs.delete(id);
+      post({ to: 'main.slab-gone', id });
+      hooks.forgetSlab(id);
+    },
+    onFailure: (failure, cause) => log.warn('message-not-kept', { failure, cause }),
+  });
+  const sink = createMessageSink({
+    begin: (declaredBytes) => (admission.diskShort ? undefined : memory.begin(declaredBytes)),
+    post,
+  });
+  let reception: Reception | undefined;
+  const authenticator = createAuthenticator({ findUser: (name) => reception?.user(name), clock: systemClock, log, counters });
+  const listeners = new Map<string, Listener>();
+
+  function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
+    const wired = wireReception({
+      config: settings.config,
+      users: settings.users,
+      authenticator,
+      hostname: settings.hostname,
+      pipeline: hooks.pipeline,
+      sink,
+      newId,
+      lockDirectory: lockDirectoryOf(config.data),
+      threadTag: `${slot}.${threadIndex}`,
+      clock: systemClock,
+      log,
+      counters,
+    });
+    reception = wired;
+    const secureContext: SecureContext = createSecureContext({
+      cert: settings.tls.certificate,
+      key: settings.tls.key,
+      minVersion: 'TLSv1.2',
+    });
+    return (listener) => ({
+      timeouts: listener.timeouts,
+      secureContext: listener.tls === 'none' ? undefined : secureContext,
+      open: wired.sessionsFor(listener),
+    });
+  }
+
+  /** Opens what is new, changes what stays, drains what is not in the settings any more. */
+  async function listen(settings: Settings): Promise<void> {
+    const settingsOf = settingsFor(settings);
+    const wanted = new Map(
+      settings.config.listeners.map((one) => [`${one.name} ${one.protocol} ${one.address} ${one.tls}`, one]),
+    );
+    for (const [key, listener] of listeners) {
+      if (wanted.has(key)) continue;
+      listeners.delete(key);
+      void listener.drain();
+    }
+    for (const [key, one] of wanted) {
+      const running = listeners.get(key);
+      if (running !== undefined) {
+        running.change(settingsOf(one));
+        continue;
+      }
+      const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(one.address) ?? [];
+      const listener = new Listener(
+        {
+          name: one.name,
+          protocol: one.protocol === 'pop3' ? 'pop3' : 'smtp',
+          host: host.replace(/^\[|\]$/g, ''),
+          port: Number(port),
+          implicitTls: one.tls === 'implicit',
+          hostname: settings.hostname,
+          admission,
+          log,
+          counters,
+          now: systemClock.monotonic,
+          newSessionId,
+        },
+        settingsOf(one),
+      );
+      await listener.listen();
+      listeners.set(key, listener);
+    }
+  }
+
+  async function reload(token: number, settings: Settings, equipment: MessagePort | undefined): Promise<void> {
+    try {
+      if (equipment !== undefined) await hooks.load(hookSettingsOf(settings), equipment);
+      await listen(settings);
+      post({ to: 'main.reloaded', token });
+    } catch (error) {
+      post({ to: 'main.reloaded', token, problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async function drain(): Promise<void> {
+    await Promise.all([...listeners.values()].map((listener) => listener.drain()));
+    await hooks.close();
+    log.flush();
+    post({ to: 'main.drained' });
+    main.close();
+  }
+
+  main.on('message', (message: ToSessionThread) => {
+    switch (message.to) {
+      case 'thread.accepted':
+        sink.answered(message.answers);
+        break;
+      case 'thread.reload':
+        void reload(message.token, message.settings, message.equipment);
+        break;
+      case 'thread.drain':
+        void drain();
+        break;
+      case 'thread.stop':
+        for (const listener of listeners.values()) listener.destroy();
+        break;
+      case 'thread.count':
+        post({ to: 'main.count', token: message.token, counts: counters.snapshot(), heldBytes: memory.heldBytes });
+        break;
+    }
+  });
+  setInterval(() => Atomics.add(heart, 0, 1), BEAT_MS).unref();
+
+  await listen(data.settings);
+  post({ to: 'main.listening' });
+}
+
+if (parentPort !== null) {
+  const main = parentPort;
+  run(workerData as SessionThreadData, main).catch((error: unknown) => {
+    main.postMessage({
+      to: 'main.failed',
+      problem: error instanceof Error ? error.message : String(error),
+    } satisfies ToServerMain);
+  });
+}

@@ -1,0 +1,209 @@
+/**
+ * The supervisor: reads the configuration, keeps a server process running in each slot, and passes on reload, shutdown
+ * and questions. It touches no mail: when it dies the servers drain by themselves, and nothing acknowledged is lost.
+ */
+import { readdir } from 'node:fs/promises';
+import type { OwnedLog } from '../log.ts';
+import { createLog } from '../log.ts';
+import type { ServerQuestion, Settings, ToMaster, ToServer } from '../ipc.ts';
+import { checkPorts } from './ports-free.ts';
+import { Slot } from './slot.ts';
+import { type Sizes, sizesOf } from '../threads.ts';
+
+export interface MasterOptions {
+  /** Reads configuration, users and certificate anew. @throws Error with a text for the operator */
+  readonly readSettings: () => Promise<Settings>;
+  /** Called once when every server process is ready. */
+  readonly onReady: (settings: Settings) => void;
+}
+
+/** What `posthorn queue …`, `status` and `reload` reach over the control socket. */
+export interface Master {
+  /** Asks every server process; parts come as they are found. @throws Error when one could not answer */
+  ask(question: ServerQuestion): AsyncIterable<unknown>;
+  /** @throws Error with a text for the operator; the settings in force stay. */
+  reload(): Promise<void>;
+  /** Ends every process at once: what was not acknowledged is lost. */
+  kill(): void;
+  /** Drains and ends everything. */
+  shutDown(): Promise<void>;
+  /** Resolves when the server has ended; rejects when it cannot start. */
+  readonly ended: Promise<void>;
+}
+
+/** Longer than the sessions' and deliveries' own time, before a process is killed. */
+const KILL_AFTER_MS = 5_000;
+
+interface Question {
+  readonly slot: number;
+  readonly onPart: (part: unknown) => void;
+  readonly onDone: (problem: string | undefined) => void;
+}
+
+/** Starts the server processes. */
+export async function startMaster(options: MasterOptions): Promise<Master> {
+  const settings = await options.readSettings();
+  await checkPorts(settings.config.listeners);
+  const spare = await spareSlots(settings, sizesOf(settings.config.throughput).processes);
+  return new Supervisor(options, settings, spare);
+}
+
+/** Shards on disk of slots that will not run: they are dealt out over those that do. */
+async function spareSlots(settings: Settings, processes: number): Promise<number[]> {
+  if (settings.config.queue.store === 'memory') return [];
+  try {
+    const names = await readdir(`${settings.config.data}/queue`);
+    return names.map(Number).filter((slot) => Number.isInteger(slot) && slot >= processes);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+class Supervisor implements Master {
+  readonly ended: Promise<void>;
+  readonly #options: MasterOptions;
+  readonly #log: OwnedLog;
+  readonly #sizes: Sizes;
+  readonly #slots: Slot[] = [];
+  readonly #ready = new Set<number>();
+  readonly #questions = new Map<number, Question>();
+  readonly #ended = Promise.withResolvers<void>();
+  #settings: Settings;
+  #nextToken = 1;
+  #announced = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: MasterOptions, settings: Settings, spare: readonly number[]) {
+    this.#options = options;
+    this.#settings = settings;
+    this.ended = this.#ended.promise;
+    this.#log = createLog({ ...settings.config.log, fields: {} });
+    this.#sizes = sizesOf(settings.config.throughput);
+    for (let slot = 0; slot < this.#sizes.processes; slot++) {
+      const one = new Slot({
+        slot,
+        fileThreads: this.#sizes.fileThreads,
+        log: this.#log,
+        start: () => ({
+          to: 'server.start',
+          settings: this.#settings,
+          slot,
+          processes: this.#sizes.processes,
+          spareSlots: spare.filter((other) => other % this.#sizes.processes === slot),
+          sessionThreads: this.#sizes.sessionThreads,
+          pluginThreads: this.#sizes.pluginThreads,
+        }),
+        onMessage: (message) => this.#heard(slot, message),
+        onExit: () => this.#slotGone(slot),
+      });
+      this.#slots.push(one);
+      one.run();
+    }
+  }
+
+  async *ask(question: ServerQuestion): AsyncIterable<unknown> {
+    for (const slot of this.#slots.keys()) yield* this.#askSlot(slot, (token) => ({ to: 'server.ask', token, question }));
+  }
+
+  async reload(): Promise<void> {
+    const settings = await this.#options.readSettings();
+    this.#settings = settings;
+    for (const slot of this.#slots.keys()) {
+      // A process that is just being started again begins with the new settings anyway.
+      if (!this.#ready.has(slot)) continue;
+      for await (const part of this.#askSlot(slot, (token) => ({ to: 'server.reload', token, settings }))) void part;
+    }
+    this.#log.info('reloaded');
+  }
+
+  shutDown(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /** Ends everything at once: what was not acknowledged is lost. */
+  kill(): void {
+    for (const slot of this.#slots) slot.kill();
+  }
+
+  async #stop(): Promise<void> {
+    this.#log.info('stopping');
+    const graceMs = 2 * this.#settings.config.shutdown.graceMs + KILL_AFTER_MS;
+    await Promise.all(this.#slots.map((slot) => slot.stop(graceMs)));
+    this.#log.info('stopped');
+    this.#log.flush();
+    this.#ended.resolve();
+  }
+
+  /** One question to one process, as a stream of its parts; at most one chunk of parts waits for the reader. */
+  async *#askSlot(slot: number, make: (token: number) => ToServer): AsyncIterable<unknown> {
+    const token = this.#nextToken++;
+    const parts: unknown[] = [];
+    let outcome: { readonly problem: string | undefined } | undefined;
+    let wake: () => void = () => undefined;
+    this.#questions.set(token, {
+      slot,
+      onPart(part) {
+        parts.push(part);
+        wake();
+      },
+      onDone(problem) {
+        outcome = { problem };
+        wake();
+      },
+    });
+    try {
+      if (this.#slots[slot]?.send(make(token)) !== true) throw new Error(`server process ${slot} is being started again`);
+      while (true) {
+        while (parts.length > 0) yield parts.shift();
+        if (outcome !== undefined) break;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+      if (outcome.problem !== undefined) throw new Error(outcome.problem);
+    } finally {
+      this.#questions.delete(token);
+    }
+  }
+
+  #heard(slot: number, message: ToMaster): void {
+    switch (message.to) {
+      case 'master.ready':
+        this.#ready.add(slot);
+        this.#log.info('server-process-ready', { slot, serverPid: this.#slots[slot]?.pid });
+        if (!this.#announced && this.#ready.size === this.#slots.length) {
+          this.#announced = true;
+          this.#options.onReady(this.#settings);
+        }
+        break;
+      case 'master.failed':
+        this.#failed(slot, message.problem);
+        break;
+      case 'master.reloaded':
+        this.#questions.get(message.token)?.onDone(message.problem);
+        break;
+      case 'master.answer': {
+        const question = this.#questions.get(message.token);
+        if (message.part !== undefined) question?.onPart(message.part);
+        if (message.done) question?.onDone(message.problem);
+        break;
+      }
+    }
+  }
+
+  /** At the first start a problem ends it, so that the operator sees it; later the slot is tried again with backoff. */
+  #failed(slot: number, problem: string): void {
+    this.#log.error('server-process-failed', { slot, problem });
+    if (this.#announced) return;
+    for (const one of this.#slots) one.kill();
+    this.#log.flush();
+    this.#ended.reject(new Error(problem));
+  }
+
+  #slotGone(slot: number): void {
+    this.#ready.delete(slot);
+    for (const question of this.#questions.values()) {
+      if (question.slot === slot) question.onDone(`server process ${slot} ended before it answered`);
+    }
+  }
+}
