@@ -13,6 +13,7 @@ import { startPostfix } from '../test/lib/peers/postfix.ts';
 import { countQueued } from '../test/lib/queue-on-disk.ts';
 import type { CpuGroup } from './lib/cpu.ts';
 import { type Rate, compare, rateOf, tellRate } from './lib/compare.ts';
+import { startFilterDns, teachBayes } from './lib/filters.ts';
 import { Recorder, alternate, withServer } from './lib/run.ts';
 import { type SmtpSide, startRelay } from './lib/sides.ts';
 import { type SourceLoad, runSmtpSource } from './load/smtp-source.ts';
@@ -94,13 +95,16 @@ async function measureSide(side: SmtpSide): Promise<Record<Mode, Rate>> {
       },
     );
   }
+  const filters = side === 'posthorn+plugins' && filterDns !== undefined ? { filterDns } : {};
   let stopped: { dataFolder: string; remove(): void } | undefined;
   try {
     const rates = await withServer(
       'posthorn',
-      async (wrap) =>
-        (stopped = await startRelay({ plugins: side === 'posthorn+plugins', ...(held ? {} : { relayPort: 'discard' }) }, wrap)),
-      (posthorn, cpu) => measureModes(side, posthorn.ports.smtp, cpu, () => untilEmpty(() => waitingIn(posthorn.dataFolder))),
+      async (wrap) => (stopped = await startRelay({ ...(held ? {} : { relayPort: 'discard' }), ...filters }, wrap)),
+      async (posthorn, cpu) => {
+        if ('filterDns' in filters) await teachBayes(posthorn);
+        return measureModes(side, posthorn.ports.smtp, cpu, () => untilEmpty(() => waitingIn(posthorn.dataFolder)));
+      },
     );
     const { messages, damaged } = await countQueued(stopped!.dataFolder);
     if (damaged.length > 0) throw new Error(`damaged records: ${damaged.join('; ')}`);
@@ -112,6 +116,7 @@ async function measureSide(side: SmtpSide): Promise<Record<Mode, Rate>> {
 }
 
 await install(['postfix']);
+const filterDns = values['with-plugins'] ? await startFilterDns() : undefined;
 const sides: SmtpSide[] = ['posthorn', ...(values['with-plugins'] ? (['posthorn+plugins'] as const) : []), 'postfix'];
 const recorder = await Recorder.open('accept', { ...values, sides });
 const results = await alternate(sides, Number(values.rounds), async (side, round) => {
@@ -128,3 +133,4 @@ const groups = Object.fromEntries(
   ]),
 );
 recorder.finish(compare(recorder, 'messages', 'postfix', groups));
+await filterDns?.close();

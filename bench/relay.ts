@@ -56,7 +56,7 @@ async function measureSide(side: Side): Promise<Rate> {
     try {
       return await withServer(
         side,
-        async (wrap) => (folder = await startRelay({ plugins: false, relayPort: sink.port, deliveries: 50 }, wrap)),
+        async (wrap) => (folder = await startRelay({ relayPort: sink.port, deliveries: 50 }, wrap)),
         ({ ports }, cpu) => measureOn(ports.smtp, sink, cpu, Number(values.messages)),
       );
     } finally {

@@ -2,8 +2,10 @@
  * Posthorn as a side of a comparison, configured for what is measured, and the names of the sides in tables.
  * Its log is at `info`, as JSON lines into a file on the same disk: writing it is part of what is counted.
  */
-import type { CpuGroup } from './cpu.ts';
+import type { DnsServer } from '../../test/lib/dns-server.ts';
 import { type Posthorn, startPosthorn } from '../../test/lib/server.ts';
+import type { CpuGroup } from './cpu.ts';
+import { FILTERS } from './filters.ts';
 
 export type SmtpSide = 'posthorn' | 'posthorn+plugins' | 'postfix';
 
@@ -13,7 +15,8 @@ export interface RelayOptions {
   readonly relayPort?: number | 'discard';
   /** Connections to it at the most. */
   readonly deliveries?: number;
-  readonly plugins: boolean;
+  /** Runs sender-auth and bayes, with this DNS server. */
+  readonly filterDns?: DnsServer;
 }
 
 /** Starts Posthorn as a relay. */
@@ -26,7 +29,7 @@ export function startRelay(options: RelayOptions, wrap: CpuGroup['wrap']): Promi
       tls: 'never',
       via: options.relayPort === 'discard' ? 'discard:' : `smtp://127.0.0.1:${options.relayPort ?? 9}`,
     },
-    plugins: options.plugins ? [{ senderAuth: {} }, { bayes: {} }] : [],
+    ...(options.filterDns === undefined ? {} : { plugins: FILTERS, dns: { servers: [options.filterDns.address] } }),
     throughput: {
       maxConnectionsPerClient: 10_000,
       deliveryConcurrency: held ? 0 : 500,

@@ -2,6 +2,8 @@
 import { run } from '../../test/lib/process.ts';
 import { program } from '../../test/lib/peers/install.ts';
 
+export const SOURCE_DOMAIN = 'source.test';
+
 export interface SourceLoad {
   readonly port: number;
   readonly messages: number;
@@ -15,6 +17,6 @@ export interface SourceLoad {
 export async function runSmtpSource(load: SourceLoad): Promise<void> {
   const command = [program('smtp-source'), ...(load.mode === 'keep' ? ['-d'] : [])];
   command.push('-s', String(load.sessions), '-m', String(load.messages), '-l', String(load.messageBytes));
-  command.push('-f', 'sender@source.test', '-t', 'recipient@sink.test', `127.0.0.1:${load.port}`);
+  command.push('-f', `sender@${SOURCE_DOMAIN}`, '-t', 'recipient@sink.test', `127.0.0.1:${load.port}`);
   await run(command, { timeoutMs: 600_000 });
 }
