@@ -59,7 +59,7 @@ function installKey() {
 function install() {
   const key = installKey();
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === key && existsSync(join(binaries, 'tsc'))) return;
-  console.error('posthorn: installing (once) …');
+  console.error('posthorn: installing (once, from the npm registry) …');
   run('npx', ['-y', PNPM, 'install', '--frozen-lockfile']);
   writeFileSync(stampFile, key);
 }

@@ -1,6 +1,6 @@
 /**
- * `posthorn serve`: everything around the supervisor. Reads the settings, listens on the control socket, turns signals
- * into calls: SIGHUP reloads, SIGTERM and Ctrl-C drain, a second one ends at once.
+ * `posthorn serve`: everything around the supervisor. Reads the settings, listens on the control socket, and does what
+ * signals say (signals.ts): SIGHUP reloads, SIGTERM and Ctrl-C drain, a second one ends at once.
  */
 import type { OwnedLog } from '../log.ts';
 import { createLog } from '../log.ts';
@@ -8,6 +8,7 @@ import { createControlServer } from '../control/server.ts';
 import type { ControlRequest } from '../control/protocol.ts';
 import type { Settings } from '../ipc.ts';
 import { type Master, startMaster } from './master.ts';
+import { onSignals, processSignals, type SignalActions } from './signals.ts';
 
 export interface ServeOptions {
   /** Reads configuration, users and certificate anew. @throws Error with a text for the operator */
@@ -33,7 +34,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   let forget = () => {};
   try {
     master = await startMaster({ readSettings: options.readSettings, onReady: options.onReady });
-    forget = onSignals(master, log);
+    forget = onSignals(actionsOf(master, log), processSignals());
     await master.ended;
   } finally {
     forget();
@@ -56,33 +57,23 @@ async function* answer(request: ControlRequest, master: Master | undefined): Asy
   }
 }
 
-/** @returns what takes the handlers away again. */
-function onSignals(master: Master, log: OwnedLog): () => void {
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) {
+/** What a signal comes to. */
+function actionsOf(master: Master, log: OwnedLog): SignalActions {
+  return {
+    drain: () => void master.shutDown(),
+    endAtOnce() {
       log.warn('stopped-at-once');
       log.flush();
       master.kill();
       process.exit(1);
-    }
-    stopping = true;
-    void master.shutDown();
-  };
-  const reload = (): void => {
-    master.reload().catch((error: unknown) => {
-      log.error('reload-failed', {
-        problem: error instanceof Error ? error.message : String(error),
-        effect: 'the settings in force stay',
+    },
+    reload() {
+      master.reload().catch((error: unknown) => {
+        log.error('reload-failed', {
+          problem: error instanceof Error ? error.message : String(error),
+          effect: 'the settings in force stay',
+        });
       });
-    });
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('SIGHUP', reload);
-  return () => {
-    process.off('SIGTERM', stop);
-    process.off('SIGINT', stop);
-    process.off('SIGHUP', reload);
+    },
   };
 }
