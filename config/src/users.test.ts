@@ -105,9 +105,9 @@ describe('writing', () => {
       expect(read.ok && read.users.some((user) => user.name === name)).toBe(true);
     }
   });
-  it('throws when the folder is not there', () => {
+  it('says which file cannot be written, and why, when the folder is not there', () => {
     expect(() => changeUsers(join(folder, 'none/users.yaml'), { set: { name: 'a', passwordHash: HASH, addresses: [] } })).toThrow(
-      /ENOENT/,
+      /none\/users\.yaml: cannot be written: ENOENT: no such file or directory$/,
     );
   });
 });

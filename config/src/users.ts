@@ -108,7 +108,7 @@ export type UsersChange = { readonly set: UserEntry } | { readonly remove: strin
  * Adds, replaces or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
  * Comments and order of the rest stay as they are.
  * @returns problems when the file there is not valid (it is left alone then), or when the change would make it so
- * @throws the system's error when it cannot be written
+ * @throws Error with a text for the operator when it cannot be written
  */
 export function changeUsers(file: string, change: UsersChange): UsersResult {
   const before = existsSync(file) ? readText(file, MAX_FILE_BYTES) : ({ ok: true, text: '' } as const);

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 /**
  * Writes a file so that after a crash either the old or the new one is there, whole; only its owner may read it (0600).
- * @throws the system's error; the old file is untouched then
+ * @throws Error with a text for the operator and the system's error as its cause; the old file is untouched then
  */
 export function writeAtomically(file: string, text: string): void {
   const beside = join(dirname(file), `.${process.pid}.${Date.now().toString(36)}.tmp`);
@@ -21,7 +21,8 @@ export function writeAtomically(file: string, text: string): void {
     renameSync(beside, file);
   } catch (error) {
     rmSync(beside, { force: true });
-    throw error;
+    const reason = error instanceof Error ? error.message.replace(/, \w+ '.*$/s, '') : String(error);
+    throw new Error(`${file}: cannot be written: ${reason}`, { cause: error });
   }
   const folder = openSync(dirname(file), 'r');
   try {

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCheck } from './check.ts';
+import { errorText } from './error-text.ts';
 import { addFetch } from './fetch.ts';
 import { addPlugin } from './plugin.ts';
 import { addQueue } from './queue.ts';
@@ -34,20 +35,9 @@ async function main(): Promise<void> {
   try {
     await createProgram().parseAsync();
   } catch (error) {
-    process.stderr.write(isForOperator(error) ? `posthorn: ${error.message}\n` : `posthorn: ${stackOf(error)}\n`);
+    process.stderr.write(`posthorn: ${errorText(error)}\n`);
     process.exitCode = 1;
   }
-}
-
-/** What a command throws on purpose, ours or the system's, needs no stack; a slip in the code does. */
-function isForOperator(error: unknown): error is Error {
-  return (
-    error instanceof Error && !(error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError)
-  );
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 if (import.meta.main) await main();

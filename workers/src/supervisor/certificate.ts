@@ -28,7 +28,7 @@ export function selfSignedPath(dataDirectory: string): string {
  * Gives the self-signed certificate of a data folder.
  * @param nowMs for its dates
  * @returns the certificate, and whether it was made just now
- * @throws the system's error when it cannot be written
+ * @throws Error with a text for the operator, ours or the system's, when it cannot be written
  */
 export async function ensureCertificate(
   dataDirectory: string,
