@@ -1,11 +1,11 @@
 /**
- * Turns what the schema library finds into problems in our words: expected this, found that, did you mean the other.
- * Used by load.ts and users.ts. Pure.
+ * Turns what the schema library finds into our words: expected this, found that, did you mean the other. Used by load.ts
+ * and users.ts for files, and by the plugin loader for options, whose schema only the plugin has. Pure.
  */
 import type { z } from 'zod';
 import { allKeys, keysAt } from './schema-keys.ts';
 import { nearest } from './nearest.ts';
-import { describeValue, type Path, type Problem } from './problem.ts';
+import { describeValue, formatPath, type Path, type Problem } from './problem.ts';
 import type { YamlSource } from './yaml-source.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -21,6 +21,39 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   record: 'a mapping (key: value)',
 };
 
+/** What is wrong at one place of a value. */
+export interface Finding {
+  readonly path: Path;
+  /** Is it about the key at `path`, or about what it is set to? */
+  readonly spot: 'key' | 'value';
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/**
+ * Checks a value against a schema.
+ * @param moreKeys what is known at the top beside the schema's own keys, for `did you mean`
+ * @returns the value with defaults, or what is wrong with it
+ */
+export function checkValue<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  moreKeys: readonly string[] = [],
+): { readonly ok: true; readonly value: z.output<Schema> } | { readonly ok: false; readonly findings: readonly Finding[] } {
+  const result = schema.safeParse(value);
+  if (result.success) return { ok: true, value: result.data };
+  return { ok: false, findings: result.error.issues.flatMap((issue) => findingsOf(issue, { schema, value, moreKeys })) };
+}
+
+/** @returns findings as one line: `weight: expected a number, found "heavy"; …`. */
+export function findingsText(findings: readonly Finding[]): string {
+  return findings
+    .map(({ path, message, hint }) =>
+      `${formatPath(path)}: ${message}${hint === undefined ? '' : `, ${hint}`}`.replace(/^: /, ''),
+    )
+    .join('; ');
+}
+
 /**
  * Checks a file's value against a schema.
  * @returns the value with defaults, or the problems in the order of the file
@@ -29,9 +62,10 @@ export function checkShape<Schema extends z.ZodType>(
   schema: Schema,
   source: YamlSource,
 ): { readonly ok: true; readonly value: z.output<Schema> } | { readonly ok: false; readonly problems: readonly Problem[] } {
-  const result = schema.safeParse(source.value ?? {});
-  if (result.success) return { ok: true, value: result.data };
-  return { ok: false, problems: inOrder(result.error.issues.flatMap((issue) => problemsOf(issue, schema, source))) };
+  const checked = checkValue(schema, source.value ?? {});
+  if (checked.ok) return checked;
+  const problems = checked.findings.map(({ path, spot, message, hint }) => source.problem(path, spot, message, hint));
+  return { ok: false, problems: inOrder(problems) };
 }
 
 /** @returns the problems sorted by their place in the file, each once (two rules may say the same of one value). */
@@ -40,22 +74,32 @@ export function inOrder(problems: readonly Problem[]): Problem[] {
   return [...once.values()].sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
-function problemsOf(issue: Issue, schema: z.ZodType, source: YamlSource): Problem[] {
-  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path, schema, source));
-  if (issue.code === 'invalid_key') {
-    const expected = withoutPrefix(issue.issues[0]?.message ?? 'another key');
-    return [source.problem(path, 'key', `expected ${expected}, found ${describeValue(path.at(-1))}`)];
-  }
-  const found = valueAt(source.value, path);
-  if (found === undefined) {
-    return [source.problem(path, 'key', `${String(path.at(-1))} is missing`, `expected ${expectation(issue)}`)];
-  }
-  return [source.problem(path, 'value', `expected ${expectation(issue)}, found ${describeValue(found)}`, hintFor(issue, found))];
+interface Subject {
+  readonly schema: z.ZodType;
+  readonly value: unknown;
+  readonly moreKeys: readonly string[];
 }
 
-function unknownKey(key: string, path: Path, schema: z.ZodType, source: YamlSource): Problem {
-  const known = keysAt(schema, path) ?? [];
+function finding(path: Path, spot: Finding['spot'], message: string, hint?: string): Finding {
+  return hint === undefined ? { path, spot, message } : { path, spot, message, hint };
+}
+
+function findingsOf(issue: Issue, subject: Subject): Finding[] {
+  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path, subject));
+  if (issue.code === 'invalid_key') {
+    const expected = withoutPrefix(issue.issues[0]?.message ?? 'another key');
+    return [finding(path, 'key', `expected ${expected}, found ${describeValue(path.at(-1))}`)];
+  }
+  const found = valueAt(subject.value, path);
+  if (found === undefined && path.length > 0) {
+    return [finding(path, 'key', `${String(path.at(-1))} is missing`, `expected ${expectation(issue)}`)];
+  }
+  return [finding(path, 'value', `expected ${expectation(issue)}, found ${describeValue(found)}`, hintFor(issue, found))];
+}
+
+function unknownKey(key: string, path: Path, { schema, moreKeys }: Subject): Finding {
+  const known = [...(keysAt(schema, path) ?? []), ...(path.length === 0 ? moreKeys : [])];
   const close = nearest(key, known);
   let hint = close === undefined ? undefined : `did you mean "${close}"?`;
   // The right key at the wrong depth: told where it belongs.
@@ -68,7 +112,7 @@ function unknownKey(key: string, path: Path, schema: z.ZodType, source: YamlSour
           ? `known here: ${known.join(', ')}`
           : undefined;
   }
-  return source.problem([...path, key], 'key', 'unknown key', hint);
+  return finding([...path, key], 'key', 'unknown key', hint);
 }
 
 function expectation(issue: Issue): string {

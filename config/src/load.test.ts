@@ -38,11 +38,18 @@ describe('config/posthorn.yaml', () => {
 describe('a valid file', () => {
   it('may be empty, or only comments', () => expect(parse('# nothing\n')).toEqual(parse('{}')));
   it('has paths made absolute, relative to itself', () => {
-    const config = parse('tls: { certificate: tls/a.pem, key: /b.pem }\nplugins: [bayes, ./mine.ts, { ../its.ts: { a: 1 } }]');
+    const config = parse(
+      'tls: { certificate: tls/a.pem, key: /b.pem }\nplugins: [bayes, ./mine.ts, plugins/ours.ts, { ../its.ts: { a: 1 } }]',
+    );
     expect(config.data).toBe('/etc/posthorn/data');
     expect(config.users).toBe('/etc/posthorn/users.yaml');
     expect(config.tls).toEqual({ certificate: '/etc/posthorn/tls/a.pem', key: '/b.pem' });
-    expect(config.plugins).toEqual(['bayes', '/etc/posthorn/mine.ts', { '/etc/its.ts': { a: 1 } }]);
+    expect(config.plugins).toEqual([
+      'bayes',
+      '/etc/posthorn/mine.ts',
+      '/etc/posthorn/plugins/ours.ts',
+      { '/etc/its.ts': { a: 1 } },
+    ]);
   });
   it('takes the name of the machine unless it sets one', () => {
     expect(parse('').hostname).toBe('machine.example');

@@ -4,7 +4,7 @@
  * or every problem that was found; never half of one, and never an exception for what an operator wrote.
  */
 import { hostname } from 'node:os';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { checkCombinations } from './checks.ts';
 import { checkShape, inOrder } from './issues.ts';
 import type { Problem } from './problem.ts';
@@ -58,9 +58,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   };
 }
 
-/** A plugin is named by its package, or by a file: what begins with a dot or a slash. */
+/** A plugin is named by its package, or by a file: what begins with a dot or a slash, or ends as code does. */
 function pluginName(name: string, folder: string): string {
-  return name.startsWith('./') || name.startsWith('../') || isAbsolute(name) ? resolve(folder, name) : name;
+  return /^\.{0,2}\/|\.[cm]?[jt]s$/.test(name) ? resolve(folder, name) : name;
 }
 
 function freeze<T>(value: T): T {

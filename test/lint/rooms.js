@@ -26,7 +26,7 @@ const WORKERS = {
   plugin: [],
   hook: ['plugin'],
   session: ['plugin', 'hook'],
-  server: ['hook', 'session'],
+  server: ['plugin', 'hook', 'session'],
   control: ['server'],
   supervisor: ['control'],
   cli: ['plugin', 'server', 'control', 'supervisor'],

@@ -33,8 +33,15 @@ function isThenable(answer: unknown): answer is PromiseLike<unknown> {
 /** A thrown value as one line. Plugins throw anything, even what cannot be made a text. */
 export function describe(error: unknown): string {
   try {
-    return cleanText(error instanceof Error ? `${error.name}: ${error.message}` : `threw ${typeof error}: ${String(error)}`);
+    if (!(error instanceof Error)) return cleanText(`threw ${typeof error}: ${String(error)}`);
+    return cleanText(`${error.name}: ${error.message}`) + placeOf(error);
   } catch {
     return `threw ${typeof error} that cannot be shown`;
   }
+}
+
+/** The line of the operator's own plugin file, for its author. The loader marks such files by `?changed=`. */
+function placeOf(error: Error): string {
+  const frame = /\/([\w.-]+)\?changed=[\d.]+:(\d+):\d+/.exec(String(error.stack));
+  return frame === null ? '' : ` (${frame[1]}:${frame[2]})`;
 }

@@ -22,6 +22,7 @@ export function tsconfigFor(sdk: string, types: string): string {
     noUncheckedIndexedAccess: true,
     exactOptionalPropertyTypes: true,
     erasableSyntaxOnly: true,
+    verbatimModuleSyntax: true,
     skipLibCheck: true,
     noEmit: true,
     allowImportingTsExtensions: true,

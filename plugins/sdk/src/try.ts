@@ -3,7 +3,7 @@
  * `posthorn plugin try FILE message.eml`, and of a plugin's own tests. No thread and no network of its own: what the plugin
  * may use comes in. Failures of the plugin are results here, never exceptions; bad options are one (ZodError).
  */
-import { callHook } from '@posthorn/core/hook/call';
+import { callHook, describe } from '@posthorn/core/hook/call';
 import type { HookResult, Requests, SessionFacts, Stage } from '@posthorn/core/hook/contract';
 import type { Outcome } from '@posthorn/core/hook/host';
 import type { Clock } from '@posthorn/core/mail/clock';
@@ -32,6 +32,7 @@ export interface TrialParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly hostname: string;
+  /** May be made when it is asked for. */
   readonly dataDirectory: string;
 }
 
@@ -48,16 +49,40 @@ type TriedName = (typeof STAGES)[number];
 /**
  * Asks the plugin at each stage of reception that it hooks, `rcpt` once for each recipient, and stops where it refuses.
  * @returns what it said, in order.
- * @throws ZodError for options that its schema does not take, and what its `open` throws.
+ * @throws ZodError for options that its schema does not take, Error when its `open` throws.
  */
 export async function tryPlugin(plugin: Plugin, recorded: Recorded, parts: TrialParts): Promise<TriedStage[]> {
-  const context = { ...parts, options: plugin.options.parse(parts.options ?? {}) };
-  const state = await plugin.open?.(context);
+  const options: unknown = plugin.options.parse(parts.options ?? {});
+  const state = await opened(plugin, contextOf(parts, options, undefined));
   try {
-    return await askAll(plugin, recorded, { ...context, state });
+    return await askAll(plugin, recorded, contextOf(parts, options, state));
   } finally {
     await plugin.close?.(state);
   }
+}
+
+async function opened(plugin: Plugin, context: PluginContext<unknown, unknown>): Promise<unknown> {
+  try {
+    return await plugin.open?.(context);
+  } catch (error) {
+    throw new Error(`plugin ${plugin.manifest.name} cannot start: ${describe(error)}`, { cause: error });
+  }
+}
+
+/** The folder is asked for as late as the plugin does: it may be made by that. */
+function contextOf(parts: TrialParts, options: unknown, state: unknown): PluginContext<unknown, unknown> {
+  const { dns, clock, log, hostname } = parts;
+  return {
+    options,
+    state,
+    dns,
+    clock,
+    log,
+    hostname,
+    get dataDirectory() {
+      return parts.dataDirectory;
+    },
+  };
 }
 
 async function askAll(plugin: Plugin, recorded: Recorded, context: PluginContext<unknown, unknown>): Promise<TriedStage[]> {

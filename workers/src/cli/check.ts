@@ -3,11 +3,12 @@
  * code 1 then. Warns of aliases that lead to nobody. Changes nothing and starts nothing.
  */
 import { dirname, resolve } from 'node:path';
-import type { Config } from '@posthorn/config';
+import { type Config, explain, problemsInFile } from '@posthorn/config';
 import { createDirectory } from '@posthorn/core/directory/domains';
 import type { Command } from 'commander';
+import type { LoadedPlugin } from '../plugin/loader.ts';
 import { readCertificate, readConfig, readUsers } from '../supervisor/settings.ts';
-import { warn } from './common.ts';
+import { CliError, warn } from './common.ts';
 
 export function addCheck(program: Command): void {
   program
@@ -18,15 +19,30 @@ export function addCheck(program: Command): void {
       const config = readConfig(file);
       const users = readUsers(config);
       if (config.tls !== undefined) readCertificate(config.tls);
-      // Loaded late: plugins bring large libraries along.
-      const { loadPlugins } = await import('../plugin/loader.ts');
-      const plugins = await loadPlugins(config.plugins, dirname(resolve(file)));
+      const plugins = await readPlugins(config, file);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
       const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;
       process.stdout.write(
         `${file} is fine: ${count(users.length, 'user')}, ${count(Object.keys(config.domains).length, 'domain')}, ${names}\n`,
       );
     });
+}
+
+/**
+ * Loads the plugins, starting none.
+ * @throws CliError with the lines of the file for options that do not do, PluginError for what else is wrong
+ */
+async function readPlugins(config: Config, file: string): Promise<LoadedPlugin[]> {
+  // Loaded late: plugins bring large libraries along.
+  const { loadPlugins } = await import('../plugin/loader.ts');
+  const { PluginError } = await import('../plugin/entries.ts');
+  try {
+    return await loadPlugins(config.plugins, dirname(resolve(file)));
+  } catch (error) {
+    const options = error instanceof PluginError ? error.options : undefined;
+    const problems = options === undefined ? [] : problemsInFile(file, options.index, options.findings);
+    throw problems.length === 0 ? error : new CliError(explain(problems).trimEnd(), { cause: error });
+  }
 }
 
 function count(many: number, noun: string): string {

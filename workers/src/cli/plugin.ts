@@ -3,7 +3,7 @@
  * without a server. What `try` shows is what the server would be told: every answer, or how the plugin failed.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CliError, CONFIG_OPTION, configOf } from './common.ts';
 
@@ -25,7 +25,7 @@ export function addPlugin(program: Command): void {
     .action(newPlugin);
   plugin
     .command('try')
-    .description('run a plugin on a recorded message and show what it says')
+    .description('run a plugin on a recorded message and show what it says; exit code 1 when it failed')
     .argument('<plugin>', 'a file, or the name of a plugin that comes with Posthorn; options are those of the configuration')
     .argument('<message>', 'a message file')
     .option('--from <address>', 'reverse-path')
@@ -53,7 +53,9 @@ async function newPlugin(file: string): Promise<void> {
     writeFileSync(path, one.content, { flag: 'wx' });
     process.stdout.write(`wrote ${path}\n`);
   }
-  process.stdout.write(`name it in posthorn.yaml:\n  plugins:\n    - ${join(folder, `${name}.ts`)}: {}\n`);
+  const path = join(folder, `${name}.ts`);
+  const near = relative(process.cwd(), path);
+  process.stdout.write(`name it in posthorn.yaml:\n  plugins:\n    - ${near.startsWith('..') ? path : `./${near}`}: {}\n`);
 }
 
 async function tryOne(name: string, messageFile: string, options: TryOptions): Promise<void> {
@@ -68,27 +70,34 @@ async function tryOne(name: string, messageFile: string, options: TryOptions): P
   const [loaded] = await loadPlugins([entryOf(config.plugins, wanted)], process.cwd());
   if (loaded === undefined) throw new CliError(`${name} is no plugin`);
   const dataDirectory = pluginDirectory(config.data, loaded.manifest.name);
-  mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
-  const tried = await tryPlugin(
-    loaded.plugin,
-    {
-      message: readFileSync(messageFile),
-      ...(options.from === undefined ? {} : { reversePath: options.from }),
-      ...(options.to.length === 0 ? {} : { recipients: options.to }),
-      ...(options.client === undefined ? {} : { clientAddress: options.client }),
-      ...(options.helo === undefined ? {} : { helo: options.helo }),
-      ...(options.user === undefined ? {} : { user: options.user }),
-    },
-    {
+  const recorded = {
+    message: readFileSync(messageFile),
+    ...(options.from === undefined ? {} : { reversePath: options.from }),
+    ...(options.to.length === 0 ? {} : { recipients: options.to }),
+    ...(options.client === undefined ? {} : { clientAddress: options.client }),
+    ...(options.helo === undefined ? {} : { helo: options.helo }),
+    ...(options.user === undefined ? {} : { user: options.user }),
+  };
+  // The server's clock keeps no process alive, and a hook that never answers has nothing else that would.
+  const alive = setInterval(() => undefined, 60_000);
+  let tried;
+  try {
+    tried = await tryPlugin(loaded.plugin, recorded, {
       options: loaded.options,
       dns: createResolver({ ...config.dns, clock: systemClock }),
       clock: systemClock,
       log: createLog({ level: 'warn', format: 'pretty', fields: {} }),
-      hostname: config.hostname ?? 'localhost',
-      dataDirectory,
-    },
-  );
+      hostname: config.hostname,
+      get dataDirectory() {
+        mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+        return dataDirectory;
+      },
+    });
+  } finally {
+    clearInterval(alive);
+  }
   process.stdout.write(`${describeTrial(tried)}\n`);
+  if (tried.some(({ outcome }) => 'failed' in outcome)) process.exitCode = 1;
 }
 
 /** The plugin's entry in the configuration, with its options; a bare one when it is not named there. */

@@ -2,6 +2,7 @@
  * The `plugins` list of the configuration, taken apart: for each entry the key that names the plugin, what every plugin
  * may be told (mode, onFailure, deadlineMs, isolation), and the plugin's own options. Pure; used by loader.ts.
  */
+import { checkValue, duration, type Finding, findingsText } from '@posthorn/config';
 import type { OnFailure, PluginMode } from '@posthorn/core/hook/contract';
 import { z } from '@posthorn/sdk';
 
@@ -11,6 +12,8 @@ export type RawPluginEntry = string | Readonly<Record<string, Readonly<Record<st
 export interface PluginEntry {
   /** A short name (`bayes`, `senderAuth`) or a file (`./plugins/my-filter.ts`). */
   readonly key: string;
+  /** Its place in the list. */
+  readonly index: number;
   /** How errors call it: `plugins[2] (bayes)`. */
   readonly where: string;
   readonly mode: PluginMode;
@@ -23,14 +26,29 @@ export interface PluginEntry {
 /** A plugin that cannot be loaded or configured: the server does not start, or keeps its old configuration. */
 export class PluginError extends Error {
   override readonly name = 'PluginError';
+  /** What is wrong with the entry's options, where that is it. */
+  readonly options: { readonly index: number; readonly findings: readonly Finding[] } | undefined;
+
+  constructor(message: string, more: { readonly cause?: unknown; readonly options?: PluginError['options'] } = {}) {
+    super(message, 'cause' in more ? { cause: more.cause } : undefined);
+    this.options = more.options;
+  }
+}
+
+/** @throws PluginError that carries the findings, so that `posthorn check` can show their places. */
+export function badOptions({ where, index }: Pick<PluginEntry, 'where' | 'index'>, findings: readonly Finding[]): PluginError {
+  return new PluginError(`${where}: ${findingsText(findings)}`, { options: { index, findings } });
 }
 
 const common = z.object({
   mode: z.enum(['enforce', 'shadow']).default('enforce'),
   onFailure: z.enum(['defer', 'pass']).optional(),
-  deadlineMs: z.int().min(1).max(600_000).optional(),
+  deadlineMs: duration.refine((ms) => ms <= 600_000, { error: 'expected a duration of at most 10m' }).optional(),
   isolation: z.enum(['inline', 'compute', 'wait']).optional(),
 });
+
+/** Keys that every plugin's entry may have. */
+export const COMMON_KEYS: readonly string[] = Object.keys(common.shape);
 
 /**
  * Reads the whole list.
@@ -43,15 +61,10 @@ export function readEntries(list: readonly RawPluginEntry[]): PluginEntry[] {
       throw new PluginError(`plugins[${index}]: expected one plugin name with its options`);
     const [key, given] = pair;
     const where = `plugins[${index}] (${key})`;
-    const checked = common.safeParse(given ?? {});
-    if (!checked.success) throw new PluginError(`${where}: ${issuesOf(checked.error)}`);
-    const { mode, onFailure, deadlineMs, isolation } = checked.data;
+    const checked = checkValue(common, given ?? {});
+    if (!checked.ok) throw badOptions({ where, index }, checked.findings);
+    const { mode, onFailure, deadlineMs, isolation } = checked.value;
     const options = Object.fromEntries(Object.entries(given ?? {}).filter(([name]) => !(name in common.shape)));
-    return { key, where, mode, onFailure, deadlineMs, isolation, options };
+    return { key, index, where, mode, onFailure, deadlineMs, isolation, options };
   });
-}
-
-/** What zod found wrong, as one line with the key in front. */
-export function issuesOf(error: z.ZodError): string {
-  return error.issues.map((issue) => [issue.path.join('.'), issue.message].filter((part) => part !== '').join(': ')).join('; ');
 }

@@ -9,8 +9,10 @@ import { registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CONTRACT_VERSION, type PluginManifest, type PluginMode, STAGES } from '@posthorn/core/hook/contract';
+import { checkValue, findingsText, nearest } from '@posthorn/config';
 import { type Plugin, z } from '@posthorn/sdk';
-import { issuesOf, PluginError, type PluginEntry, type RawPluginEntry, readEntries } from './entries.ts';
+import { badOptions, COMMON_KEYS, PluginError, type PluginEntry, type RawPluginEntry, readEntries } from './entries.ts';
+import { importProblem } from './import-problem.ts';
 
 /** Packages an operator names by their short name, `sender-auth` or `senderAuth`. */
 const BUNDLED: Readonly<Record<string, string>> = {
@@ -31,11 +33,14 @@ export interface LoadedPlugin {
 const manifestSchema = z.object({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'expected lower case letters, digits and dashes'),
   version: z.string().min(1),
-  run: z.union([
-    z.object({ isolation: z.literal('inline') }),
-    z.object({ isolation: z.literal('thread'), pool: z.enum(['compute', 'wait']) }),
-  ]),
-  stages: z.array(z.enum(STAGES)).min(1, 'it has no hooks'),
+  run: z.union(
+    [
+      z.object({ isolation: z.literal('inline') }),
+      z.object({ isolation: z.literal('thread'), pool: z.enum(['compute', 'wait']) }),
+    ],
+    { error: 'expected inline, compute or wait' },
+  ),
+  stages: z.array(z.enum(STAGES)),
   reads: z.array(z.string()),
   onFailure: z.enum(['defer', 'pass']),
   deadlineMs: z.int().min(1).max(600_000),
@@ -58,15 +63,33 @@ export async function loadPlugins(list: readonly RawPluginEntry[], baseDirectory
   return loaded;
 }
 
+/**
+ * What changes when a plugin's file does: two lists that are alike need no new plugins only when this is alike too.
+ * A file that is not there counts as well; loading says what is wrong with it.
+ */
+export async function filesStamp(list: readonly RawPluginEntry[], baseDirectory: string): Promise<string> {
+  const files = readEntries(list).filter(isFile);
+  const times = files.map(async ({ key }) => {
+    try {
+      return (await stat(resolve(baseDirectory, key))).mtimeMs;
+    } catch (error) {
+      return String(error);
+    }
+  });
+  return (await Promise.all(times)).join(' ');
+}
+
+function isFile({ key }: PluginEntry): boolean {
+  return /^\.{0,2}\/|\.[cm]?[jt]s$/.test(key);
+}
+
 async function importPlugin(entry: PluginEntry, baseDirectory: string): Promise<unknown> {
-  const specifier = /^\.{0,2}\/|\.[cm]?[jt]s$/.test(entry.key) ? await fileUrl(entry, baseDirectory) : packageOf(entry);
+  const specifier = isFile(entry) ? await fileUrl(entry, baseDirectory) : packageOf(entry);
   try {
     const module = (await import(specifier)) as { readonly default?: unknown };
     return module.default;
   } catch (error) {
-    throw new PluginError(`${entry.where}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new PluginError(`${entry.where}: cannot be loaded: ${importProblem(error)}`, { cause: error });
   }
 }
 
@@ -74,8 +97,10 @@ function packageOf({ key, where }: PluginEntry): string {
   const name = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const specifier = Object.hasOwn(BUNDLED, name) ? BUNDLED[name] : undefined;
   if (specifier === undefined) {
+    const close = nearest(name, Object.keys(BUNDLED));
+    const hint = close === undefined ? '' : `; did you mean "${close}"?`;
     throw new PluginError(
-      `${where}: there is no such plugin; expected one of ${Object.keys(BUNDLED).join(', ')} or a file such as ./plugins/${name}.ts`,
+      `${where}: there is no such plugin; expected one of ${Object.keys(BUNDLED).join(', ')} or a file such as ./plugins/${name}.ts${hint}`,
     );
   }
   return specifier;
@@ -117,29 +142,36 @@ function checkPlugin(entry: PluginEntry, found: unknown): LoadedPlugin {
   if (contract !== CONTRACT_VERSION) {
     throw new PluginError(`${where}: was written for contract ${contract}, this server speaks ${String(CONTRACT_VERSION)}`);
   }
-  const manifest = manifestSchema.safeParse(plugin.manifest);
-  if (!manifest.success) throw new PluginError(`${where}: bad manifest: ${issuesOf(manifest.error)}`);
-  for (const stage of manifest.data.stages) {
+  for (const stage of plugin.manifest.stages as readonly string[]) {
+    if ((STAGES as readonly string[]).includes(stage)) continue;
+    const close = nearest(stage, STAGES);
+    const hint = close === undefined ? `the stages are ${STAGES.join(', ')}` : `did you mean "${close}"?`;
+    throw new PluginError(`${where}: it has a hook for "${stage}", which is no stage; ${hint}`);
+  }
+  if (plugin.manifest.stages.length === 0) throw new PluginError(`${where}: it has no hooks`);
+  const manifest = checkValue(manifestSchema, plugin.manifest);
+  if (!manifest.ok) throw new PluginError(`${where}: bad plugin: ${findingsText(manifest.findings)}`);
+  for (const stage of manifest.value.stages) {
     if (typeof plugin.hooks[stage] !== 'function') throw new PluginError(`${where}: its hook for ${stage} is no function`);
   }
-  const options = plugin.options.safeParse(entry.options);
-  if (!options.success) throw new PluginError(`${where}: ${issuesOf(options.error)}`);
+  const options = checkValue(plugin.options, entry.options, COMMON_KEYS);
+  if (!options.ok) throw badOptions(entry, options.findings);
   const { isolation } = entry;
   return {
     plugin,
     manifest: {
-      ...manifest.data,
+      ...manifest.value,
       contract: CONTRACT_VERSION,
-      onFailure: entry.onFailure ?? manifest.data.onFailure,
-      deadlineMs: entry.deadlineMs ?? manifest.data.deadlineMs,
+      onFailure: entry.onFailure ?? manifest.value.onFailure,
+      deadlineMs: entry.deadlineMs ?? manifest.value.deadlineMs,
       run:
         isolation === undefined
-          ? manifest.data.run
+          ? manifest.value.run
           : isolation === 'inline'
             ? { isolation }
             : { isolation: 'thread', pool: isolation },
     },
     mode: entry.mode,
-    options: options.data,
+    options: options.value,
   };
 }

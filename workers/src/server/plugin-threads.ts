@@ -11,6 +11,7 @@ import type { Log } from '@posthorn/core/observe/log';
 import { createHookPool, type HookPool } from '../hook/pool.ts';
 import { Hooks, hookSettingsOf } from '../session/hooks.ts';
 import type { Settings } from '../ipc.ts';
+import { filesStamp } from '../plugin/loader.ts';
 
 export interface PluginThreadsOptions {
   /** Threads of each kind, made only where a plugin needs the kind. */
@@ -47,7 +48,7 @@ export class PluginThreads {
    */
   async load(settings: Settings): Promise<boolean> {
     const wanted = hookSettingsOf(settings);
-    const made = JSON.stringify(wanted);
+    const made = JSON.stringify([wanted, await filesStamp(wanted.plugins, wanted.baseDirectory)]);
     if (made === this.#made) return false;
     const { threads, log, counters } = this.#options;
     const pool = await createHookPool({ settings: wanted, threads, clock: systemClock, log, counters });
