@@ -1,7 +1,7 @@
 /** `posthorn status` and `posthorn reload`: asks the running server how it does, or to read its files again. */
 import type { Command } from 'commander';
 import type { ServerStatus } from '../server/questions.ts';
-import { CONFIG_OPTION, configOf } from './common.ts';
+import { CONFIG_OPTION, configOf, warn } from './common.ts';
 
 interface Options {
   readonly config?: string;
@@ -26,8 +26,10 @@ export function addServer(program: Command): void {
     .option(...CONFIG_OPTION)
     .action(async (options: Options) => {
       const { askServer } = await import('../control/client.ts');
-      for await (const part of askServer(configOf(options).data, { ask: 'reload' })) void part;
+      const waiting: string[] = [];
+      for await (const key of askServer(configOf(options).data, { ask: 'reload' })) waiting.push(key);
       process.stdout.write('reloaded\n');
+      if (waiting.length > 0) warn(`warning: changed, and counts after a restart: ${waiting.join(', ')}`);
     });
 }
 

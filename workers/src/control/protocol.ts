@@ -29,7 +29,8 @@ export interface ControlParts {
   'queue.retry': number;
   /** The id that was removed; no part when there was none. */
   'queue.remove': string;
-  reload: never;
+  /** A key that changed and counts only after a restart. */
+  reload: string;
   status: ServerStatus;
 }
 

@@ -8,6 +8,7 @@ import { createControlServer } from '../control/server.ts';
 import type { ControlRequest } from '../control/protocol.ts';
 import type { Settings } from '../ipc.ts';
 import { type Master, startMaster } from './master.ts';
+import { needsRestart } from './needs-restart.ts';
 import { onSignals, processSignals, type SignalActions } from './signals.ts';
 
 export interface ServeOptions {
@@ -25,16 +26,26 @@ export async function serve(options: ServeOptions): Promise<void> {
   const settings = await options.readSettings();
   const log = createLog({ ...settings.config.log, fields: {} });
   let master: Master | undefined;
+  /** What the files say now, whether it is in force or not. */
+  let latest = settings;
+  const readSettings = async (): Promise<Settings> => (latest = await options.readSettings());
+  /** @returns keys that changed and wait for a restart. @throws Error for the operator; the settings in force stay. */
+  const reload = async (running: Master): Promise<string[]> => {
+    await running.reload();
+    const keys = needsRestart(settings.config, latest.config);
+    if (keys.length > 0) log.warn('reload-incomplete', { keys, effect: 'they count after a restart' });
+    return keys;
+  };
   // First of all: a second server on the same data must stop here, before it touches anything.
   const control = await createControlServer({
     directory: settings.config.data,
-    handle: (request) => answer(request, master),
+    handle: (request) => answer(request, master, reload),
     log,
   });
   let forget = () => {};
   try {
-    master = await startMaster({ readSettings: options.readSettings, onReady: options.onReady });
-    forget = onSignals(actionsOf(master, log), processSignals());
+    master = await startMaster({ readSettings, onReady: options.onReady });
+    forget = onSignals(actionsOf(master, log, reload), processSignals());
     await master.ended;
   } finally {
     forget();
@@ -43,11 +54,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-async function* answer(request: ControlRequest, master: Master | undefined): AsyncIterable<unknown> {
+type Reload = (master: Master) => Promise<string[]>;
+
+async function* answer(request: ControlRequest, master: Master | undefined, reload: Reload): AsyncIterable<unknown> {
   if (master === undefined) throw new Error('the server is starting');
   switch (request.ask) {
     case 'reload':
-      await master.reload();
+      yield* await reload(master);
       break;
     case 'queue.retry':
       yield* master.ask({ ask: 'queue.retry', id: request.id });
@@ -58,7 +71,7 @@ async function* answer(request: ControlRequest, master: Master | undefined): Asy
 }
 
 /** What a signal comes to. */
-function actionsOf(master: Master, log: OwnedLog): SignalActions {
+function actionsOf(master: Master, log: OwnedLog, reload: Reload): SignalActions {
   return {
     drain: () => void master.shutDown(),
     endAtOnce() {
@@ -68,7 +81,7 @@ function actionsOf(master: Master, log: OwnedLog): SignalActions {
       process.exit(1);
     },
     reload() {
-      master.reload().catch((error: unknown) => {
+      reload(master).catch((error: unknown) => {
         log.error('reload-failed', {
           problem: error instanceof Error ? error.message : String(error),
           effect: 'the settings in force stay',
