@@ -106,9 +106,10 @@ export class Connection {
       this.#lastHeardAtMs = this.#options.now();
       if (this.#phase === 'open') this.#session.drained();
     });
-    // A peer that sent all it had and half-closed still gets the answer to its last command.
+    // A peer that sent all it had and half-closed still gets the answer to its last command; one that leaves in the
+    // handshake (a look whether the port is open) has none to get.
     socket.on('end', () => {
-      if (this.#session.waitsFor === 'verdict') this.#peerEnded = true;
+      if (this.#phase === 'open' && this.#session.waitsFor === 'verdict') this.#peerEnded = true;
       else this.#close();
     });
     socket.on('error', (error) => this.#end(error.message));
