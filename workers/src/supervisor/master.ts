@@ -72,6 +72,8 @@ class Supervisor implements Master {
   #settings: Settings;
   #nextToken = 1;
   #announced = false;
+  /** Ends with the last reload asked for, however that ended. */
+  #reloading: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(options: MasterOptions, settings: Settings, spare: readonly number[]) {
@@ -106,15 +108,35 @@ class Supervisor implements Master {
     for (const slot of this.#slots.keys()) yield* this.#askSlot(slot, (token) => ({ to: 'server.ask', token, question }));
   }
 
-  async reload(): Promise<void> {
-    const settings = await this.#options.readSettings();
-    this.#settings = settings;
+  /** Reads everything anew; one reload after the other, so that the last one asked for is the one in force. */
+  reload(): Promise<void> {
+    const ended = this.#reloading.then(() => this.#reload());
+    const whatever = () => undefined;
+    this.#reloading = ended.then(whatever, whatever);
+    return ended;
+  }
+
+  async #reload(): Promise<void> {
+    const former = this.#settings;
+    this.#settings = await this.#options.readSettings();
+    try {
+      await this.#tellSettings();
+    } catch (refused) {
+      // What one process cannot take (a plugin that does not load) no other one may run with, nor the next one start with.
+      this.#settings = former;
+      await this.#tellSettings();
+      throw refused;
+    }
+    this.#log.info('reloaded');
+  }
+
+  async #tellSettings(): Promise<void> {
+    const settings = this.#settings;
     for (const slot of this.#slots.keys()) {
-      // A process that is just being started again begins with the new settings anyway.
+      // A process that is just being started again begins with these settings anyway.
       if (!this.#ready.has(slot)) continue;
       for await (const part of this.#askSlot(slot, (token) => ({ to: 'server.reload', token, settings }))) void part;
     }
-    this.#log.info('reloaded');
   }
 
   shutDown(): Promise<void> {

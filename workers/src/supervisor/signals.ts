@@ -26,13 +26,12 @@ export interface SignalPorts {
   readonly terminalGone: () => boolean;
 }
 
-/** Signals that come closer together than this are one. */
+/** Stops that come closer together than this are one. */
 const SAME_MS = 500;
 
 /** @returns what takes the handlers away again. */
 export function onSignals(actions: SignalActions, ports: SignalPorts): () => void {
   let stopHeardAt: number | undefined;
-  let reloadHeardAt = -Infinity;
   const stop = (): void => {
     const now = ports.monotonic();
     if (stopHeardAt === undefined) {
@@ -43,13 +42,9 @@ export function onSignals(actions: SignalActions, ports: SignalPorts): () => voi
     }
   };
   const hangUp = (): void => {
-    const now = ports.monotonic();
-    if (ports.terminalGone()) {
-      if (stopHeardAt === undefined) stop();
-    } else if (now - reloadHeardAt >= SAME_MS) {
-      reloadHeardAt = now;
-      actions.reload();
-    }
+    // Each one reloads: a file may have changed between two that come close together.
+    if (!ports.terminalGone()) actions.reload();
+    else if (stopHeardAt === undefined) stop();
   };
   const handlers = [
     ['SIGTERM', stop],
