@@ -210,7 +210,11 @@ export const configSchema = z.strictObject({
         .describe('Threads for plugins of each kind (`compute`, `wait`), in each process.'),
       maxConnections: z.int().min(1).default(10_000).describe('Connections in all; past it a client is told 421.'),
       maxConnectionsPerClient: z.int().min(1).default(50).describe('Connections of one client address.'),
-      messageMemoryBytes: bytes.default(512 * 1024 * 1024).describe('Bytes of messages in flight; past it new DATA gets 452.'),
+      messageMemoryBytes: bytes
+        .default(512 * 1024 * 1024)
+        .describe(
+          'Bytes of messages in flight; past it DATA gets 452. Each session thread has its share, and room for one message.',
+        ),
       spillBytes: bytes.default(1024 * 1024).describe('A message larger than this is written to a spool file while it comes in.'),
       deliveryConcurrency: z.int().min(0).default(500).describe('Deliveries at once; 0 holds everything in the queue.'),
       deliveryConcurrencyPerDestination: z.int().min(1).default(20).describe('Deliveries at once to one next hop.'),

@@ -9,7 +9,7 @@ import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BytesPlace, SlabRange } from './message-bytes.ts';
 import { FileBytes, headerLength, MemoryBytes, type PlacedBytes } from './placed-bytes.ts';
-import { type Block, SlabPool } from './slab-pool.ts';
+import { type Block, SlabPool, slabBytesFor } from './slab-pool.ts';
 import { SpoolFile, systemDisk, type SpoolDisk } from './spool-file.ts';
 
 /** The header section kept in memory beside a spool file, at the most. */
@@ -49,6 +49,11 @@ export async function clearSpool(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (name.endsWith(SPOOL_SUFFIX)) await unlink(join(directory, name));
   }
+}
+
+/** The least memory, in bytes, in which a message of up to `spillBytes` can grow: it needs two blocks while it does. */
+export function leastMemoryBytes(spillBytes: number): number {
+  return 2 * slabBytesFor(spillBytes);
 }
 
 /** The memory of one session thread. */

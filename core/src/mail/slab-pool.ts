@@ -52,6 +52,11 @@ function classFor(bytes: number): number {
   return bytes <= SMALLEST_BLOCK_BYTES ? 0 : Math.ceil(Math.log2(bytes / SMALLEST_BLOCK_BYTES));
 }
 
+/** Size of a slab, in bytes, of a pool with this largest block. */
+export function slabBytesFor(largestBlockBytes: number): number {
+  return Math.max(SMALLEST_SLAB_BYTES, SMALLEST_BLOCK_BYTES * 2 ** classFor(largestBlockBytes));
+}
+
 export class SlabPool {
   readonly #options: SlabPoolOptions;
   readonly #slabBytes: number;
@@ -66,7 +71,7 @@ export class SlabPool {
   constructor(options: SlabPoolOptions) {
     this.#options = options;
     const largest = classFor(options.largestBlockBytes);
-    this.#slabBytes = Math.max(SMALLEST_SLAB_BYTES, SMALLEST_BLOCK_BYTES * 2 ** largest);
+    this.#slabBytes = slabBytesFor(options.largestBlockBytes);
     this.#mostKept = Math.floor((options.keepBytes ?? 16 * 1024 * 1024) / this.#slabBytes);
     for (let size = 0; size <= largest; size += 1) this.#open.push([]);
   }

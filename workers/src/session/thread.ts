@@ -8,7 +8,7 @@ import type { ListenerConfig } from '@posthorn/config';
 import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
 import { createAdmission } from '@posthorn/core/dispatch/admission';
 import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
-import { createMessageMemory } from '@posthorn/core/mail/message-writer';
+import { createMessageMemory, leastMemoryBytes } from '@posthorn/core/mail/message-writer';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { createCounters } from '@posthorn/core/observe/count';
 import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
@@ -44,10 +44,12 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   const slabs = new Map<number, SharedArrayBuffer>();
   const hooks = new Hooks({ slabs, log, counters, clock: systemClock });
   await hooks.load(hookSettingsOf(data.settings), data.equipment);
+  const { spillBytes } = config.throughput;
   const memory = createMessageMemory({
     threadIndex,
-    limitBytes: shareOf(config.throughput.messageMemoryBytes, parts),
-    spillBytes: config.throughput.spillBytes,
+    // However small the share is: with less a thread would never take a message.
+    limitBytes: Math.max(shareOf(config.throughput.messageMemoryBytes, parts), leastMemoryBytes(spillBytes)),
+    spillBytes,
     spoolDirectory: `${config.data}/spool/${slot}`,
     onNewSlab: (id, slab) => {
       slabs.set(id, slab);
