@@ -22,7 +22,7 @@ export async function beginMessage(talk: Talk, to: string, mailParameters = ''):
 /** A whole transaction. @returns the reply to the message, or the first that is no good one */
 export async function sendMessage(talk: Talk, to: string, body = 'text'): Promise<string> {
   const reply = await beginMessage(talk, to);
-  return reply.startsWith('354') ? talk.say(`Subject: a test\r\n\r\n${body}\r\n.`) : reply;
+  return reply.startsWith('354') ? talk.say(`From: <sender@elsewhere.test>\r\nSubject: a test\r\n\r\n${body}\r\n.`) : reply;
 }
 
 /** The id under which a message was taken; the log has it, too. @throws Error for a reply that says nothing of the kind */
