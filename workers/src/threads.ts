@@ -29,3 +29,20 @@ export function sizesOf(throughput: Config['throughput'], cores = availableParal
 export function shareOf(limit: number, parts: number): number {
   return Math.max(1, Math.ceil(limit / parts));
 }
+
+/**
+ * The configuration as the delivery of one process takes it: its share of what may be delivered at once.
+ * @param processes how many there are
+ */
+export function deliveryShare(config: Config, processes: number): Config {
+  const { deliveryConcurrency, deliveryConcurrencyPerDestination } = config.throughput;
+  return {
+    ...config,
+    throughput: {
+      ...config.throughput,
+      // 0 holds the queue, in every process.
+      deliveryConcurrency: deliveryConcurrency === 0 ? 0 : shareOf(deliveryConcurrency, processes),
+      deliveryConcurrencyPerDestination: shareOf(deliveryConcurrencyPerDestination, processes),
+    },
+  };
+}

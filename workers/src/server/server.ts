@@ -19,6 +19,7 @@ import { createLog, type OwnedLog } from '../log.ts';
 import { PluginThreads } from './plugin-threads.ts';
 import { isSelf } from './self.ts';
 import { SessionThreads } from './session-threads.ts';
+import { deliveryShare } from '../threads.ts';
 import { closeShard, openShard, type Shard, type ShardParts } from './shard.ts';
 
 type Start = Extract<ToServer, { to: 'server.start' }>;
@@ -87,7 +88,8 @@ class Server {
       const equip = await this.#plugins.load(settings);
       this.#settings = settings;
       const problems = await this.#threads.reload(settings, equip);
-      for (const shard of this.#shards) shard.delivery.reload(settings.config, settings.users);
+      const config = deliveryShare(settings.config, this.#start.processes);
+      for (const shard of this.#shards) shard.delivery.reload(config, settings.users);
       await this.#plugins.endFormer();
       tell({ to: 'master.reloaded', token, ...(problems.length === 0 ? {} : { problem: problems.join('; ') }) });
     } catch (error) {
@@ -129,6 +131,7 @@ class Server {
   #shardParts(settings: Settings): ShardParts {
     return {
       settings,
+      processes: this.#start.processes,
       dns: createResolver({ ...settings.config.dns, clock: systemClock }),
       pipeline: this.#plugins.pipeline,
       newId: createIds(LAST_MAKER - (this.#start.slot % 36), systemClock.now),

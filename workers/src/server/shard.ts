@@ -8,6 +8,7 @@ import { queuePlugin as level } from '@posthorn/queue-level';
 import { queuePlugin as memory } from '@posthorn/queue-memory';
 import type { QueueStorePlugin } from '@posthorn/sdk';
 import type { Settings } from '../ipc.ts';
+import { deliveryShare } from '../threads.ts';
 
 export interface Shard {
   readonly slot: number;
@@ -17,6 +18,8 @@ export interface Shard {
 
 export interface ShardParts extends Omit<DeliveryParts, 'queue' | 'config' | 'users' | 'hostname'> {
   readonly settings: Settings;
+  /** Server processes in all: they share what may be delivered at once. */
+  readonly processes: number;
 }
 
 const STORES: Record<Settings['config']['queue']['store'], QueueStorePlugin> = { level, memory };
@@ -43,11 +46,12 @@ export function makeQueue(slot: number, parts: Pick<ShardParts, 'settings' | 'cl
  * @throws StoreError, PH_STORE_LOCKED when another process has it
  */
 export async function openShard(slot: number, parts: ShardParts): Promise<Shard> {
-  const { settings, ...rest } = parts;
+  const { settings, processes, ...rest } = parts;
   const queue = makeQueue(slot, parts);
   const found = await queue.open();
   parts.log.info('queue-open', { shard: slot, ...found });
-  const delivery = wireDelivery({ ...rest, queue, config: settings.config, users: settings.users, hostname: settings.hostname });
+  const { users, hostname } = settings;
+  const delivery = wireDelivery({ ...rest, queue, config: deliveryShare(settings.config, processes), users, hostname });
   return { slot, queue, delivery };
 }
 
