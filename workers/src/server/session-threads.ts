@@ -18,7 +18,7 @@ export interface SessionThreadsOptions {
   readonly equip: () => { readonly data: MessagePort | undefined; readonly transfer: Transferable[] };
   readonly onMessage: (message: ToServerMain, answer: (message: ToSessionThread) => void, threadIndex: number) => void;
   readonly onGone: (threadIndex: number) => void;
-  /** A thread cannot start, and would not the next time either. */
+  /** A thread cannot start, the first time: the process cannot either. */
   readonly onFailed: (problem: string) => void;
 }
 
@@ -58,6 +58,8 @@ export class SessionThreads {
   /** Never reused: names of sessions, messages and memory carry it. */
   #nextIndex = 0;
   #ending = false;
+  /** Every thread has listened once: what goes wrong from now on is one thread's affair. */
+  #serving = false;
   #started: PromiseWithResolvers<void> | undefined;
   #drained: PromiseWithResolvers<void> | undefined;
   readonly #questions = new Map<number, Question>();
@@ -75,6 +77,7 @@ export class SessionThreads {
     this.#started = Promise.withResolvers<void>();
     for (let place = 0; place < this.#options.threads; place++) this.#run(place);
     await this.#started.promise;
+    this.#serving = true;
   }
 
   /**
@@ -155,9 +158,19 @@ export class SessionThreads {
     if (message.to === 'main.listening') {
       thread.listening = true;
       if (this.#alive().every((one) => one.listening)) this.#started?.resolve();
-    } else if (message.to === 'main.failed') this.#options.onFailed(message.problem);
+    } else if (message.to === 'main.failed') this.#notStarted(thread, message.problem);
     else if (message.to === 'main.count' || message.to === 'main.reloaded') this.#answered(thread.index, message.token, message);
     else this.#options.onMessage(message, (answer) => thread.worker.postMessage(answer), thread.index);
+  }
+
+  /** The first time nothing runs yet, and the operator is to see it; later it is tried again, and the others go on. */
+  #notStarted(thread: Thread, problem: string): void {
+    if (!this.#serving) {
+      this.#options.onFailed(problem);
+      return;
+    }
+    this.#options.log.error('session-thread-not-started', { thread: thread.index, problem });
+    void thread.worker.terminate();
   }
 
   /** One question to every thread; a thread that dies meanwhile gives no answer. */
@@ -190,7 +203,7 @@ export class SessionThreads {
       if (this.#alive().length === 0) this.#drained?.resolve();
       return;
     }
-    if (!thread.listening && this.#nextIndex <= this.#options.threads) {
+    if (!thread.listening && !this.#serving) {
       this.#options.onFailed(`a session thread ended with code ${code} before it listened`);
       return;
     }
