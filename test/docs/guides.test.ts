@@ -57,3 +57,15 @@ test('docs/tuning.md has every knob of throughput, and no other', () => {
   const told = spansOf('docs/tuning.md').filter((span) => /^throughput\.\w+$/.test(span));
   expect([...new Set(told)].sort()).toEqual(known.sort());
 });
+
+test('docs/operations.md tells of log lines that are written', () => {
+  const rows = /\| `msg` \|[\s\S]*?\n\n/.exec(read('docs/operations.md'))?.[0] ?? '';
+  const events = rows
+    .split('\n')
+    .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([a-z0-9.-]+)`/g)].map(([, name = '']) => name));
+  const sources = FILES.filter((file) => /^(core|workers)\/src\/.*(?<!\.test)\.ts$/.test(file))
+    .map(read)
+    .join('');
+  expect(events.length).toBeGreaterThan(15);
+  for (const event of events.filter((name) => name !== 'msg')) expect(sources).toContain(`'${event}'`);
+});

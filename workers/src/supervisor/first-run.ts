@@ -99,6 +99,7 @@ export function firstRunNotice({ run, listeners, dataDirectory, projectDirectory
       `First user: ${user.name}, address ${user.address}${password === undefined ? '' : `, password ${password} (shown only now)`}`,
     );
     if (password === undefined) lines.push(`  a new password: ${posthorn} user password ${user.name}`);
+    lines.push(`  another user: ${posthorn} user add NAME`);
     const sendPort = portOf(listeners, 'smtp');
     const fetchPort = portOf(listeners, 'pop3');
     const sample = near(join(projectDirectory, 'docs', 'first-message.eml'));
