@@ -25,6 +25,9 @@ export interface HooksParts {
   readonly counters: Counters;
 }
 
+/** At the end: reports that are under way get this long, whatever a plugin's deadline is. */
+const LAST_MS = 500;
+
 /** What the plugin side needs of the settings; two that are alike need no new plugins. */
 export function hookSettingsOf({ config, hostname }: Settings): HookSettings {
   return { plugins: config.plugins, baseDirectory: config.data, dataDirectory: config.data, hostname, dns: config.dns };
@@ -74,9 +77,17 @@ export class Hooks {
     this.#host?.forgetSlab(id);
   }
 
-  /** Lets what is pending come to its end, then closes the plugins. */
-  close(): Promise<void> {
-    return this.#retire(this.#host, this.#open);
+  /** Lets what is pending come to its end and closes the plugins, each for a bounded time: the sessions are gone by now. */
+  async close(): Promise<void> {
+    await this.#within(LAST_MS, this.#retire(this.#host, undefined));
+    await this.#within(LAST_MS, this.#retire(undefined, this.#open));
+  }
+
+  async #within(ms: number, ended: Promise<void>): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.clock.after(ms, resolve);
+    await Promise.race([ended, late]);
+    cancel();
   }
 
   async #retire(host: ThreadedHookHost | undefined, open: OpenPlugins | undefined): Promise<void> {

@@ -70,6 +70,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   let reception: Reception | undefined;
   const authenticator = createAuthenticator({ findUser: (name) => reception?.user(name), clock: systemClock, log, counters });
   const listeners = new Map<string, Listener>();
+  /** Those that a reload took out, until their last session is gone. */
+  const leaving = new Map<Listener, Promise<void>>();
 
   function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
     const wired = wireReception({
@@ -108,7 +110,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     for (const [key, listener] of listeners) {
       if (wanted.has(key)) continue;
       listeners.delete(key);
-      void listener.drain();
+      const gone = listener.drain().then(() => void leaving.delete(listener));
+      leaving.set(listener, gone);
     }
     for (const [key, one] of wanted) {
       const running = listeners.get(key);
@@ -149,7 +152,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   }
 
   async function drain(): Promise<void> {
-    await Promise.all([...listeners.values()].map((listener) => listener.drain()));
+    await Promise.all([...[...listeners.values()].map((listener) => listener.drain()), ...leaving.values()]);
     await hooks.close();
     log.flush();
     post({ to: 'main.drained' });
@@ -168,7 +171,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
         void drain();
         break;
       case 'thread.stop':
-        for (const listener of listeners.values()) listener.destroy();
+        for (const listener of [...listeners.values(), ...leaving.keys()]) listener.destroy();
         break;
       case 'thread.count':
         post({ to: 'main.count', token: message.token, counts: counters.snapshot(), heldBytes: memory.heldBytes });

@@ -3,6 +3,7 @@
  * and questions. It touches no mail: when it dies the servers drain by themselves, and nothing acknowledged is lost.
  */
 import { readdir } from 'node:fs/promises';
+import type { ListenerConfig } from '@posthorn/config';
 import type { OwnedLog } from '../log.ts';
 import { createLog } from '../log.ts';
 import type { ServerQuestion, Settings, ToMaster, ToServer } from '../ipc.ts';
@@ -58,6 +59,13 @@ async function spareSlots(settings: Settings, processes: number): Promise<number
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     throw error;
   }
+}
+
+/** Listeners on ports that are not ours yet. */
+function newPorts(former: Settings, settings: Settings): ListenerConfig[] {
+  const portOf = ({ address }: ListenerConfig) => address.slice(address.lastIndexOf(':'));
+  const ours = new Set(former.config.listeners.map(portOf));
+  return settings.config.listeners.filter((listener) => !ours.has(portOf(listener)));
 }
 
 class Supervisor implements Master {
@@ -118,7 +126,9 @@ class Supervisor implements Master {
 
   async #reload(): Promise<void> {
     const former = this.#settings;
-    this.#settings = await this.#options.readSettings();
+    const settings = await this.#options.readSettings();
+    await checkPorts(newPorts(former, settings));
+    this.#settings = settings;
     try {
       await this.#tellSettings();
     } catch (refused) {

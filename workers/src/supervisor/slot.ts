@@ -95,6 +95,7 @@ export class Slot {
   /** Ends it at once. */
   kill(): void {
     this.#stopping = true;
+    clearTimeout(this.#timer);
     this.#child?.kill('SIGKILL');
   }
 
