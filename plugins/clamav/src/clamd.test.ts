@@ -11,7 +11,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPlugin } from './fake-context.ts';
+import { openPlugin } from './fake-clamd.ts';
 
 const CLAMD = ['/usr/sbin/clamd', '/usr/bin/clamd', '/usr/local/sbin/clamd'].find((path) => existsSync(path));
 const ARCHIVE = join(import.meta.dirname, '../../../../shared/corpus/mime/mime-dev.tar.xz');

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openPlugin, startFakeClamd, type FakeClamd, type Script } from './fake-context.ts';
+import { openPlugin, startFakeClamd, type FakeClamd, type Script } from './fake-clamd.ts';
 import { optionsSchema } from './options.ts';
 
 const CLEAN: Script = (_, socket) => socket.end('stream: OK\0');
@@ -31,7 +31,8 @@ describe('clamav', () => {
     };
     const clamd = await start(script, kind === 'unix' ? join(folder, 'clamd') : undefined);
     const { ask } = await openPlugin({ address: clamd.address });
-    const content = randomBytes(1_500_000);
+    // Without line feeds, which the kit would make CRLF.
+    const content = randomBytes(1_500_000).map((byte) => (byte === 10 ? 11 : byte));
     expect(await ask(content)).toBeUndefined();
     expect(await ask('')).toBeUndefined();
     expect(digests).toEqual([digest(content), digest(Buffer.alloc(0))]);
@@ -91,12 +92,12 @@ describe('a clamd that fails', () => {
   ])('answers %j: the hook throws', async (answer) => {
     const clamd = await start((_, socket) => socket.end(answer));
     const { ask } = await openPlugin({ address: clamd.address });
-    await expect(ask('x')).rejects.toMatchObject({ name: 'ClamdError' });
+    await expect(ask('x')).rejects.toThrow('threw: ClamdError');
   });
   test('resets the connection: the hook throws', async () => {
     const clamd = await start((_, socket) => socket.resetAndDestroy());
     const { ask } = await openPlugin({ address: clamd.address });
-    await expect(ask('x')).rejects.toMatchObject({ name: 'ClamdError' });
+    await expect(ask('x')).rejects.toThrow('threw: ClamdError');
   });
   test('is not there: the hook throws at once', async () => {
     const { ask } = await openPlugin({ address: `unix:${join(folder, 'nothing')}` });

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { definePlugin, z } from './index.ts';
-import { asLargeMessage, startPlugin, testMessage } from './testing.ts';
+import { asLargeMessage, startPlugin, testClock, testDns, testMessage } from './testing.ts';
 
 const counter = definePlugin({
   name: 'counter',
@@ -82,4 +82,34 @@ test('a plugin that writes to the message fails its test', async () => {
 
 test('bad options fail at once', async () => {
   await expect(startPlugin(counter, { options: { wurd: 'x' } })).rejects.toThrow('options');
+});
+
+test('names resolve to what the test says, whatever their case, and to nothing or an error otherwise', async () => {
+  const dns = testDns({
+    'Example.org TXT': [['v=spf1 -all']],
+    'mail.example.net A': ['192.0.2.1'],
+    'broken.example MX': 'ESERVFAIL',
+    '2001:DB8::1 PTR': ['host.example'],
+  });
+  expect(await dns.txt('EXAMPLE.org.')).toEqual([['v=spf1 -all']]);
+  expect(await dns.ptr('2001:db8::1')).toEqual(['host.example']);
+  await expect(dns.mx('broken.example')).rejects.toMatchObject({ kind: 'temporary', code: 'ESERVFAIL' });
+  await expect(dns.a('example.org')).rejects.toMatchObject({ kind: 'notfound', code: 'ENODATA' });
+  await expect(dns.a('example.net')).rejects.toMatchObject({ kind: 'notfound', code: 'ENODATA' });
+  await expect(dns.a('example.com')).rejects.toMatchObject({ kind: 'notfound', code: 'ENOTFOUND' });
+  await expect(dns.a(`${'x'.repeat(64)}.example.org`)).rejects.toMatchObject({ kind: 'notfound', code: 'EBADNAME' });
+  await expect(dns.ptr('192.0.2.9')).rejects.toMatchObject({ kind: 'notfound' });
+});
+
+test('a clock stands still where it is put, until it is put forward', () => {
+  const clock = testClock(5);
+  const before = clock.monotonic();
+  clock.advance(1000);
+  expect(clock.now()).toBe(1005);
+  expect(clock.monotonic() - before).toBeGreaterThanOrEqual(1000);
+});
+
+test('of a header that is too long for memory a large message has the beginning', () => {
+  const large = asLargeMessage(testMessage(`X: ${'y'.repeat(300_000)}\n\nbody`));
+  expect(large.bytes.header.length).toBe(256 * 1024);
 });

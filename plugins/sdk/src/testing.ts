@@ -10,30 +10,27 @@ import { join } from 'node:path';
 import { callHook } from '@posthorn/core/hook/call';
 import type { GivenEvidence, HookResult, Requests, SessionFacts, Stage } from '@posthorn/core/hook/contract';
 import type { Envelope } from '@posthorn/core/mail/envelope';
-import type { Clock } from '@posthorn/core/mail/clock';
-import { type Dns, DnsError } from '@posthorn/core/mail/dns';
+import type { Dns } from '@posthorn/core/mail/dns';
 import type { MessageBytes } from '@posthorn/core/mail/message-bytes';
 import { headerLength, MemoryBytes } from '@posthorn/core/mail/placed-bytes';
-import type { Log, LogFields } from '@posthorn/core/observe/log';
 import type { Plugin, PluginContext } from './define.ts';
+import { type LogLine, type Names, type TestClock, testClock, testDns, testLog } from './fakes.ts';
+
+export { type LogLine, type Names, type TestClock, testClock, testDns, testLog } from './fakes.ts';
 
 /** What a test may set; everything has a harmless default. */
 export interface TestSettings {
   /** As in the configuration; checked by the plugin's schema. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Names and what they resolve to: `{ 'example.org TXT': [['v=spf1 -all']] }`. Anything else is not found. */
-  readonly names?: Readonly<Record<string, readonly unknown[]>>;
+  readonly names?: Names;
+  /** In place of `names`. */
+  readonly dns?: Dns;
   readonly hostname?: string;
-  /** What `clock.now()` says. Timers run in real time. */
+  /** What `clock.now()` says until it is put forward. Timers run in real time. */
   readonly nowMs?: number;
   /** A folder for the plugin's data; default: a temporary one that `close` removes. */
   readonly dataDirectory?: string;
-}
-
-export interface LogLine {
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
-  readonly event: string;
-  readonly fields: LogFields;
 }
 
 export interface StartedPlugin {
@@ -45,6 +42,8 @@ export interface StartedPlugin {
   run<S extends Stage>(stage: S, request: Requests[S]): Promise<readonly HookResult[]>;
   /** What the plugin logged so far. */
   readonly lines: readonly LogLine[];
+  /** Of the plugin's context; can be put forward. */
+  readonly clock: TestClock;
   /** Closes the plugin and removes its data. */
   close(): Promise<void>;
 }
@@ -58,17 +57,19 @@ export async function startPlugin(plugin: Plugin, settings: TestSettings = {}): 
   if (!options.success) throw new Error(`options: ${options.error.message}`, { cause: options.error });
   const lines: LogLine[] = [];
   const dataDirectory = settings.dataDirectory ?? mkdtempSync(join(tmpdir(), `posthorn-${plugin.manifest.name}-`));
+  const clock = testClock(settings.nowMs);
   const context = {
     options: options.data,
-    dns: dnsOf(settings.names ?? {}),
-    clock: clockAt(settings.nowMs),
-    log: logInto(lines, {}),
+    dns: settings.dns ?? testDns(settings.names ?? {}),
+    clock,
+    log: testLog(lines),
     hostname: settings.hostname ?? 'mx.example.org',
     dataDirectory,
   };
   const state = await plugin.open?.(context);
   return {
     lines,
+    clock,
     run: (stage, request) => runHook(plugin, stage, request, { ...context, state }),
     async close() {
       await plugin.close?.(state);
@@ -119,13 +120,16 @@ export function testMessage(
   };
 }
 
+/** The server keeps this much of a header beside the file of a large message; a longer one never gets to a plugin. */
+const MOST_HEADER_BYTES = 256 * 1024;
+
 /** The same message as it comes when it is too large for memory: `whole` is undefined, `chunks` uses one buffer again and again. */
 export function asLargeMessage(request: Requests['message'], chunkBytes = 64 * 1024): Requests['message'] {
   const { whole } = request.bytes;
   if (whole === undefined) return request;
   const bytes: MessageBytes = {
     sizeBytes: whole.length,
-    header: whole.subarray(0, headerLength(whole)),
+    header: whole.subarray(0, Math.min(headerLength(whole), MOST_HEADER_BYTES)),
     whole: undefined,
     async *chunks() {
       const buffer = new Uint8Array(chunkBytes);
@@ -161,43 +165,4 @@ async function digestOf(bytes: MessageBytes): Promise<string> {
   const hash = createHash('sha256').update(bytes.header);
   for await (const chunk of bytes.chunks()) hash.update(chunk);
   return hash.digest('hex');
-}
-
-function dnsOf(names: Readonly<Record<string, readonly unknown[]>>): Dns {
-  const resolve = async (name: string, type: string): Promise<unknown[]> => {
-    const found = names[`${name} ${type}`];
-    if (found === undefined) throw new DnsError('notfound', 'ENOTFOUND', `${type} ${name}: ENOTFOUND`);
-    return [...found];
-  };
-  return {
-    resolve,
-    mx: (name) => resolve(name, 'MX') as ReturnType<Dns['mx']>,
-    a: (name) => resolve(name, 'A') as ReturnType<Dns['a']>,
-    aaaa: (name) => resolve(name, 'AAAA') as ReturnType<Dns['aaaa']>,
-    txt: (name) => resolve(name, 'TXT') as ReturnType<Dns['txt']>,
-    ptr: (address) => resolve(address, 'PTR') as ReturnType<Dns['ptr']>,
-  };
-}
-
-function clockAt(nowMs: number | undefined): Clock {
-  return {
-    now: () => nowMs ?? Date.now(),
-    monotonic: () => performance.now(),
-    after(delayMs, then) {
-      const timer = setTimeout(then, delayMs);
-      return () => clearTimeout(timer);
-    },
-  };
-}
-
-function logInto(lines: LogLine[], base: LogFields): Log {
-  const at = (level: LogLine['level']) => (event: string, fields?: LogFields) =>
-    void lines.push({ level, event, fields: { ...base, ...fields } });
-  return {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    with: (fields) => logInto(lines, { ...base, ...fields }),
-  };
 }

@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ask, HOSTNAME } from './fake-context.ts';
+import { ask, HOSTNAME } from './ask.ts';
 
 const ARCHIVE = join(import.meta.dirname, '../../../../shared/corpus/mime/mime-dev.tar.xz');
 const there = existsSync(ARCHIVE);

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { ask, resultOf, txtZone, type Zone } from './fake-context.ts';
+import { ask, resultOf, txtZone, type Zone } from './ask.ts';
 
 const CORPUS = join(import.meta.dirname, '../../../../shared/corpus/auth');
 const there = existsSync(CORPUS);

@@ -1,8 +1,8 @@
 /** What tests of this plugin use: a clamd that does as it is told, and the plugin opened as the host does it. For tests only. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { DnsError, type Clock, type Dns, type HookAnswer, type Log, type Requests } from '@posthorn/sdk';
-import { optionsSchema } from './options.ts';
+import type { HookResult } from '@posthorn/sdk';
+import { asLargeMessage, startPlugin, type TestClock, testMessage } from '@posthorn/sdk/testing';
 import { plugin } from './plugin.ts';
 
 /** What one connection does: gets the scanned bytes once all came, and the socket. */
@@ -73,77 +73,17 @@ function messageOf(received: Buffer): Buffer | undefined {
   return undefined;
 }
 
-/** A clock of real time that can be put forward. */
-export function movableClock(): Clock & { advance(ms: number): void } {
-  let aheadMs = 0;
-  return {
-    now: () => Date.now() + aheadMs,
-    monotonic: () => performance.now() + aheadMs,
-    after(delayMs, then) {
-      const timer = setTimeout(then, delayMs);
-      return () => clearTimeout(timer);
-    },
-    advance: (ms) => void (aheadMs += ms),
-  };
-}
-
 export interface Scanner {
-  readonly clock: ReturnType<typeof movableClock>;
-  readonly ask: (content: Uint8Array | string) => Promise<HookAnswer>;
+  readonly clock: TestClock;
+  /** @returns what the hook says of a large message; undefined when it has nothing to say. @throws Error when it failed */
+  ask(content: Uint8Array | string): Promise<HookResult | undefined>;
 }
 
 /** The plugin, opened with these options. */
 export async function openPlugin(options: Readonly<Record<string, unknown>>): Promise<Scanner> {
-  const clock = movableClock();
-  const silent: Log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-    with: () => silent,
-  };
-  const none = (name: string): Promise<never> => Promise.reject(new DnsError('notfound', 'ENOTFOUND', name));
-  const dns: Dns = { mx: none, a: none, aaaa: none, txt: none, ptr: none, resolve: none };
-  const given = {
-    options: optionsSchema.parse(options),
-    dns,
-    clock,
-    log: silent,
-    hostname: 'mx.example.org',
-    dataDirectory: '/nonexistent',
-  };
-  const state = await plugin.open?.(given);
-  return { clock, ask: async (content) => plugin.hooks.message?.(requestOf(Buffer.from(content)), { ...given, state }) };
-}
-
-/** A message in shared memory, given in pieces of one reused buffer, as from a spool file. */
-function requestOf(content: Uint8Array): Requests['message'] {
-  const origin = { listener: 'mx', clientAddress: '192.0.2.1', clientPort: 4711, helo: 'client.example', sessionId: 's1' };
+  const started = await startPlugin(plugin, { options, dataDirectory: '/nonexistent' });
   return {
-    session: origin,
-    envelope: {
-      id: 'm1',
-      receivedAtMs: 0,
-      reversePath: 'a@example.org',
-      recipients: [{ address: 'b@example.net' }],
-      origin: { ...origin, protocol: 'ESMTP' },
-      sizeBytes: content.length,
-      body: '7bit',
-    },
-    bytes: {
-      sizeBytes: content.length,
-      header: content,
-      whole: undefined,
-      async *chunks() {
-        const reused = new Uint8Array(new SharedArrayBuffer(64 * 1024));
-        for (let at = 0; at < content.length; at += reused.length) {
-          const piece = content.subarray(at, at + reused.length);
-          reused.set(piece);
-          yield reused.subarray(0, piece.length);
-          reused.fill(0x58);
-        }
-      },
-    },
-    evidence: [],
+    clock: started.clock,
+    ask: async (content) => (await started.run('message', asLargeMessage(testMessage(content))))[0],
   };
 }
