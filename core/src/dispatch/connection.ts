@@ -97,14 +97,17 @@ export class Connection {
 
   #listen(): void {
     const socket = this.#socket;
+    // Only an open connection is kept alive by what comes: one that is closing ends whatever its peer still sends.
     socket.on('data', (chunk: Buffer) => {
+      if (this.#phase !== 'open') return;
       this.#lastHeardAtMs = this.#options.now();
-      if (this.#phase === 'open') this.#session.feed(chunk);
+      this.#session.feed(chunk);
     });
     socket.on('drain', () => {
       this.#blocked = false;
+      if (this.#phase !== 'open') return;
       this.#lastHeardAtMs = this.#options.now();
-      if (this.#phase === 'open') this.#session.drained();
+      this.#session.drained();
     });
     // A peer that sent all it had and half-closed still gets the answer to its last command; one that leaves in the
     // handshake (a look whether the port is open) has none to get.
