@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { STAGES } from '@posthorn/core/hook/contract';
-import { DnsError, type Plugin } from '@posthorn/sdk';
+import type { Plugin } from '@posthorn/sdk';
 import { installedTypes, newPluginFiles, tsconfigFor } from '@posthorn/sdk/scaffold';
+import { testClock, testDns, testLog } from '@posthorn/sdk/testing';
 import { describeTrial, tryPlugin, type TrialParts } from '@posthorn/sdk/try';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -18,13 +19,10 @@ const BLOCKS = [...GUIDE.matchAll(/<!-- (.*) -->\n```(ts|json)\n([^]*?)```/g)].m
   language,
   code,
 }));
-const noDns = (name: string): Promise<never> => Promise.reject(new DnsError('notfound', 'ENOTFOUND', name));
-const silent = (): undefined => undefined;
-const log = { debug: silent, info: silent, warn: silent, error: silent, with: () => log };
 const PARTS: TrialParts = {
-  dns: { mx: noDns, a: noDns, aaaa: noDns, txt: noDns, ptr: noDns, resolve: noDns },
-  clock: { now: Date.now, monotonic: () => performance.now(), after: () => silent },
-  log,
+  dns: testDns({}),
+  clock: testClock(),
+  log: testLog([]),
   hostname: 'mx.example.org',
   dataDirectory: '/nonexistent',
 };
@@ -84,6 +82,23 @@ describe('docs/plugins.md', () => {
     const plugin = await load('fresh-one', files['fresh-one.ts'] ?? '');
     expect(describeTrial(await tryPlugin(plugin, { message: Buffer.from('Subject: x\n\n') }, PARTS))).toContain('nothing to say');
   });
+  test('the test of the example passes, in a folder of its own, as the guide says to run it', () => {
+    const project = mkdtempSync(join(tmpdir(), 'plugin-test-'));
+    try {
+      writeFileSync(join(project, 'my-filter.ts'), EXAMPLE);
+      writeFileSync(join(project, 'my-filter.test.ts'), BLOCKS.find(({ title }) => title === "a plugin's own test")?.code ?? '');
+      const register = join(ROOT, 'plugins/sdk/dist/register.js');
+      const ran = execFileSync(process.execPath, ['--import', register, '--test', 'my-filter.test.ts'], {
+        cwd: project,
+        encoding: 'utf8',
+        // Under a runner of tests Node's own would report to it.
+        env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+      });
+      expect(ran).toMatch(/pass 1\b[\s\S]*fail 0\b/);
+    } finally {
+      rmSync(project, { recursive: true });
+    }
+  });
   test('the example does what the guide says', async () => {
     const plugin = await load('my-filter', EXAMPLE);
     const ask = async (message: string, user?: string) => {
@@ -99,11 +114,8 @@ describe('docs/plugins.md', () => {
   });
   test('the other plugins do what they say', async () => {
     const [blocklist, digest] = BLOCKS.filter(({ code }) => /name: '(one-blocklist|digest)'/.test(code));
-    const listed = {
-      ...PARTS.dns,
-      a: (name: string) => (name === '7.2.0.192.list.example' ? Promise.resolve(['127.0.0.2']) : noDns(name)),
-    };
-    const given = { ...PARTS, dns: listed, options: { zone: 'list.example' } };
+    const dns = testDns({ '7.2.0.192.list.example A': ['127.0.0.2'] });
+    const given = { ...PARTS, dns, options: { zone: 'list.example' } };
     const ask = async (clientAddress: string) =>
       describeTrial(
         await tryPlugin(await load('blocklist', blocklist?.code ?? ''), { message: Buffer.from('x'), clientAddress }, given),

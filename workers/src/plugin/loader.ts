@@ -5,12 +5,12 @@
  * key, and never with a message under way.
  */
 import { stat } from 'node:fs/promises';
-import { registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CONTRACT_VERSION, type PluginManifest, type PluginMode, STAGES } from '@posthorn/core/hook/contract';
 import { checkValue, findingsText, nearest } from '@posthorn/config';
 import { type Plugin, z } from '@posthorn/sdk';
+import { resolveSdk } from '@posthorn/sdk/resolve';
 import { badOptions, COMMON_KEYS, PluginError, type PluginEntry, type RawPluginEntry, readEntries } from './entries.ts';
 import { importProblem } from './import-problem.ts';
 
@@ -116,20 +116,6 @@ async function fileUrl({ key, where }: PluginEntry, baseDirectory: string): Prom
   } catch (error) {
     throw new PluginError(`${where}: cannot read ${path}`, { cause: error });
   }
-}
-
-let sdkResolved = false;
-
-/** Lets a file in any folder import `@posthorn/sdk`: ours, so that there is one contract and one zod. */
-function resolveSdk(): void {
-  if (sdkResolved) return;
-  sdkResolved = true;
-  registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier.startsWith('@posthorn/sdk')
-        ? next(specifier, { ...context, parentURL: import.meta.url })
-        : next(specifier, context),
-  });
 }
 
 function checkPlugin(entry: PluginEntry, found: unknown): LoadedPlugin {
