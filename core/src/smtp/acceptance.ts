@@ -17,8 +17,9 @@ import { insufficientStorage452, likelySpam550, localError451, ok250, tooManyHop
 import type { Transaction } from './transaction.ts';
 import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
 
-/** Names the score and why; made by `ports.scoring`, taken out of mail that brings one. */
+/** Names the score and why; made by `ports.scoring`, taken out of mail that brings one, see `forgeries`. */
 export const EXPLAINING_HEADER = 'X-Posthorn-Spam';
+const EXPLAINING_NAME = EXPLAINING_HEADER.toLowerCase();
 
 /** A message on its way through the end of data. */
 interface Arrival {
@@ -87,7 +88,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   const arrival: Arrival = { conversation, transaction, writer, bytes, id, receivedAtMs, received, evidence };
 
   const run = ports.hooks.message;
-  if (run === null && evidence.length === 0) return store(arrival, [], undefined);
+  if (run === null && evidence.length === 0) return store(arrival, forgeries(arrival), undefined);
   const quarantine = transaction.quarantine ?? conversation.quarantine;
   const asked =
     run === null
@@ -112,6 +113,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
   conversation.editRecipients(transaction, verdict.edits);
   let quarantine = verdict.kind === 'quarantine' ? (verdict.text ?? 'quarantined by policy') : undefined;
   const edits: HeaderEdit[] = verdict.edits.filter((edit) => edit.edit !== 'add-recipient' && edit.edit !== 'remove-recipient');
+  let explanation = '';
   if (verdict.kind !== 'accept') {
     gatherEvidence(evidence, verdict.evidence);
     const score = conversation.ports.scoring({ ...verdict, evidence });
@@ -120,12 +122,23 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
       return likelySpam550;
     }
     if (score.action === 'quarantine') quarantine ??= `score ${score.score}`;
-    // The replaced field is one of ours or a forgery of it: a sender must not be able to vouch for himself.
-    if (score.explanation === '') edits.push({ edit: 'remove-header', name: EXPLAINING_HEADER });
-    else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: score.explanation });
+    explanation = score.explanation;
   }
+  if (explanation === '') edits.push(...forgeries(arrival));
+  else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
   return store(arrival, edits, quarantine);
 }
+
+/**
+ * Takes out an explaining header that is not ours, also where nothing is scored here: a sender must not be able to vouch
+ * for himself. Only that of a host in `relay.from` stays, such as another server of ours that did the scoring.
+ */
+function forgeries({ conversation, bytes }: Arrival): readonly HeaderEdit[] {
+  if (countFields(bytes.header, EXPLAINING_NAME) === 0 || conversation.isRelayHost) return NO_EDITS;
+  return [{ edit: 'remove-header', name: EXPLAINING_HEADER }];
+}
+
+const NO_EDITS: readonly HeaderEdit[] = [];
 
 function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: string | undefined): Answer {
   const { conversation, transaction, writer, bytes, id, received } = arrival;

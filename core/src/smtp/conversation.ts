@@ -64,7 +64,7 @@ export class Conversation {
   /** Reason, when connect, hello or auth said quarantine. */
   quarantine: string | undefined = undefined;
   #facts: SessionFacts | undefined = undefined;
-  #mayRelay: boolean | undefined = undefined;
+  #isRelayHost: boolean | undefined = undefined;
 
   constructor(ports: SmtpPorts, profile: SmtpProfile, peer: SmtpPeer) {
     this.ports = ports;
@@ -100,8 +100,12 @@ export class Conversation {
 
   /** May this client send to domains that are not ours? */
   get mayRelay(): boolean {
-    if (this.user !== undefined) return true;
-    return (this.#mayRelay ??= this.ports.mayRelay(this.peer.address));
+    return this.user !== undefined || this.isRelayHost;
+  }
+
+  /** Is the client one of the hosts that may send anywhere without a password (`relay.from`)? */
+  get isRelayHost(): boolean {
+    return (this.#isRelayHost ??= this.ports.mayRelay(this.peer.address));
   }
 
   get offersStartTls(): boolean {

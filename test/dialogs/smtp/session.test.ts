@@ -168,6 +168,26 @@ describe('the message stage', () => {
     expect(kit.taken[0]!.text).not.toContain('X-Posthorn-Spam');
   });
 
+  const accepts: Verdict = { kind: 'accept', evidence: [], edits: [], text: 'known sender' };
+  it.each<[string, KitOptions, boolean]>([
+    ['nothing is scored', {}, false],
+    ['a plugin accepts', { hooks: { message: () => accepts } }, false],
+    ['nobody has anything to say', { hooks: { message: () => PASS } }, false],
+    ['it comes from a host in relay.from', { ports: { mayRelay: () => true } }, true],
+    [
+      'it comes from a host in relay.from, past plugins',
+      { hooks: { message: () => PASS }, ports: { mayRelay: () => true } },
+      true,
+    ],
+  ])('a score that the message brings along, when %s', async (_when, options, stays) => {
+    const { session, send, kit } = open(options);
+    session.start();
+    send(`${GREETING}${ENVELOPE}DATA\r\nx-posthorn-spam: -50 (pass)\r\n${MESSAGE}`);
+    await settled(session);
+    expect(/x-posthorn-spam/i.test(kit.taken[0]!.text)).toBe(stays);
+    expect(kit.taken[0]!.text).toContain('Subject: x\r\n\r\ntext');
+  });
+
   it('does not drop the bytes a plugin is reading when the peer leaves, nor store the message', async () => {
     const message = heldStage<'message'>();
     const { session, send, kit } = open({ hooks: { message: message.run } });
