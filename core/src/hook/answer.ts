@@ -58,7 +58,7 @@ function checkResult(stage: Stage, result: Fields): HookResult {
     case 'defer':
       return checkRefusal(result['kind'], result);
     default:
-      throw new Nonsense(`unknown kind ${show(result['kind'])}`);
+      throw new Nonsense(`unknown kind ${show(result['kind'])}, expected evidence, edit, accept, reject, defer or quarantine`);
   }
 }
 
@@ -85,7 +85,8 @@ function checkRefusal(kind: 'reject' | 'defer', result: Fields): HookResult {
 
 function checkEvidence(one: Fields): Evidence {
   const { name, weight, reason } = one;
-  if (typeof name !== 'string' || !EVIDENCE_NAME.test(name)) throw new Nonsense(`evidence with name ${show(name)}`);
+  if (typeof name !== 'string' || !EVIDENCE_NAME.test(name))
+    throw new Nonsense(`evidence with name ${show(name)}, expected 1 to 64 characters without blanks`);
   if (typeof weight !== 'number' || !Number.isFinite(weight)) throw new Nonsense(`evidence ${name} with weight ${show(weight)}`);
   return { name, weight, reason: textOf(reason, 'reason') };
 }

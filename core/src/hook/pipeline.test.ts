@@ -180,7 +180,11 @@ describe('a plugin that fails', () => {
       'threw',
     ],
     ['answers nonsense', { message: () => 'reject!' }, 'nonsense: answer "reject!"'],
-    ['answers nonsense late', { message: async () => [{ kind: 'explode' }] }, 'nonsense: unknown kind "explode"'],
+    [
+      'answers nonsense late',
+      { message: async () => [{ kind: 'explode' }] },
+      'nonsense: unknown kind "explode", expected evidence, edit, accept, reject, defer or quarantine',
+    ],
     [
       'answers with a trap',
       {
