@@ -38,6 +38,7 @@ export const TEST_LIMITS: SmtpLimits = {
   maxTextLineBytes: 1000,
   maxHeaderBytes: 4000,
   maxErrors: 10,
+  maxCommands: 1000,
   maxHops: 3,
   maxMessages: 20,
 };

@@ -68,6 +68,8 @@ export interface SmtpLimits {
   readonly maxHeaderBytes: number;
   /** Bad commands and rejected recipients before 421. */
   readonly maxErrors: number;
+  /** Commands without a message at their end before 421: NOOP, RSET and deferred recipients must not go on for ever. */
+  readonly maxCommands: number;
   /** Received headers before a loop is assumed (RFC 5321 §6.3). */
   readonly maxHops: number;
   /** Transactions in one session before 421. */

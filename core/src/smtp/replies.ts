@@ -75,6 +75,7 @@ export const insufficientStorage452 = new Reply(452, '4.3.1', 'Insufficient syst
 export const localError451 = new Reply(451, '4.3.0', 'Local error in processing, try again later');
 export const internalError421 = new Reply(421, '4.3.0', 'Internal error, closing', 'close');
 export const tooManyErrors421 = new Reply(421, '4.7.0', 'Too many errors', 'close');
+export const tooManyCommands421 = new Reply(421, '4.7.0', 'Too many commands without a message', 'close');
 export const tooManyMessages421 = new Reply(421, '4.7.0', 'Too many messages in one session', 'close');
 export const notSmtp421 = new Reply(421, '4.7.0', 'This is not HTTP', 'close');
 export const tooMuchInput421 = new Reply(421, '4.7.0', 'Too much input while busy', 'close');

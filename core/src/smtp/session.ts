@@ -21,6 +21,7 @@ import {
   localError451,
   shuttingDown421,
   timedOut421,
+  tooManyCommands421,
   tooManyErrors421,
   tooMuchInput421,
 } from './replies.ts';
@@ -37,7 +38,7 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
  */
 type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls';
 
-/** What a reply is to: only commands count as errors. */
+/** What a reply is to: only commands are counted, and their errors. */
 type Answered = 'command' | 'message';
 
 const BAD_LINES = {
@@ -67,6 +68,8 @@ class SmtpSession implements Session {
   /** Replies of this turn, written in one piece. */
   #unsent: Buffer[] = [];
   #errors = 0;
+  /** Since the last message. */
+  #commands = 0;
   /** Said as soon as nothing is under way. */
   #farewell: Reply | undefined = undefined;
 
@@ -251,12 +254,16 @@ class SmtpSession implements Session {
   /** The one place where a reply goes out, errors are counted, and what follows a reply is done. */
   #reply(given: Reply, to: Answered): void {
     let reply = given;
+    const { maxErrors, maxCommands } = this.#conversation.profile.limits;
     if (to === 'message') {
+      this.#commands = 0;
       // A refused message is no slip of the client's; an accepted one makes up for those that were.
       if (reply.code === 250) this.#errors = 0;
-    } else if (reply.code >= 500) {
-      this.#errors += 1;
-      if (this.#errors > this.#conversation.profile.limits.maxErrors) reply = tooManyErrors421;
+    } else {
+      this.#commands += 1;
+      if (reply.code >= 500) this.#errors += 1;
+      if (this.#errors > maxErrors) reply = tooManyErrors421;
+      else if (this.#commands > maxCommands && reply.after !== 'close') reply = tooManyCommands421;
     }
     if (reply.after === 'close') {
       this.#leave(reply);
