@@ -4,29 +4,21 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { ensureCertificate } from '@posthorn/workers/supervisor/certificate';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test, type TestContext } from 'vitest';
 import { freePorts } from '../lib/process.ts';
-import { type Posthorn, startPosthorn, waitForMail } from '../lib/server.ts';
+import { type Rig, startRig } from '../lib/rig.ts';
+import { waitForMail } from '../lib/server.ts';
 import { beginMessage, sendMessage, smtpSession } from '../lib/smtp-talk.ts';
 import { type Talk, talkTo } from '../lib/talk.ts';
 
 const TO = 'alice@example.test';
 const LATE = 'Subject: late\r\n\r\ntext\r\n.';
 
-let server: Posthorn;
-beforeEach(async () => {
-  server = await startPosthorn({
-    users: { alice: 'secret' },
-    config: { throughput: { processes: 1, sessionThreads: 2 }, shutdown: { graceMs: 500 } },
-  });
-});
-afterEach(async () => {
-  await server.stop();
-  server.remove();
-});
+const start = (context: TestContext) =>
+  startRig(context, { config: { throughput: { processes: 1, sessionThreads: 2 }, shutdown: { graceMs: 500 } } });
 
 /** Moves the listener `mx` to another port, or back, and has the server read that. */
-async function moveMx(port: number) {
+async function moveMx({ server }: Rig, port: number) {
   const config = JSON.parse(readFileSync(server.configFile, 'utf8')) as { listeners: { name: string; address: string }[] };
   const listeners = config.listeners.map((one) => (one.name === 'mx' ? { ...one, address: `127.0.0.1:${port}` } : one));
   writeFileSync(server.configFile, JSON.stringify({ ...config, listeners }));
@@ -38,17 +30,19 @@ async function openPort(): Promise<number> {
   return port!;
 }
 
-async function midMessage(): Promise<Talk> {
+async function midMessage({ server }: Rig): Promise<Talk> {
   const talk = await smtpSession(server.ports.smtp);
   expect(await beginMessage(talk, TO)).toMatch(/^354/);
   return talk;
 }
 
-test('a new listener opens, and the one that is gone lets a message under way come to its end', async () => {
-  const running = await midMessage();
+test.concurrent('a new listener opens, and the one that is gone lets a message under way come to its end', async (context) => {
+  const rig = await start(context);
+  const { server } = rig;
+  const running = await midMessage(rig);
   const idle = await smtpSession(server.ports.smtp);
   const port = await openPort();
-  expect(await moveMx(port)).toMatchObject({ code: 0 });
+  expect(await moveMx(rig, port)).toMatchObject({ code: 0 });
   expect(await idle.closed()).toMatch(/^421 4\.3\.2/);
   await expect(talkTo(server.ports.smtp)).rejects.toThrow();
   expect(await sendMessage(await smtpSession(port), TO)).toMatch(/^250/);
@@ -57,9 +51,11 @@ test('a new listener opens, and the one that is gone lets a message under way co
   expect(await waitForMail(server, 'alice', 2)).toBe(2);
 });
 
-test('a session of a listener that is gone holds the stop up no longer than any other', async () => {
-  const running = await midMessage();
-  expect(await moveMx(await openPort())).toMatchObject({ code: 0 });
+test.concurrent('a session of a listener that is gone holds the stop up no longer than any other', async (context) => {
+  const rig = await start(context);
+  const { server } = rig;
+  const running = await midMessage(rig);
+  expect(await moveMx(rig, await openPort())).toMatchObject({ code: 0 });
   const startedAt = performance.now();
   process.kill(server.pid, 'SIGTERM');
   await running.closed();
@@ -67,22 +63,24 @@ test('a session of a listener that is gone holds the stop up no longer than any 
   expect(performance.now() - startedAt).toBeLessThan(4000);
 });
 
-test('a port that another program has is named, and the old listeners stay', async () => {
+test.concurrent('a port that another program has is named, and the old listeners stay', async (context) => {
+  const rig = await start(context);
+  const { server } = rig;
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
   const address = other.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
-  const told = await moveMx(address.port);
+  const told = await moveMx(rig, address.port);
   expect(told.code).toBe(1);
   expect(told.stderr).toContain(`listener mx: 127.0.0.1:${address.port} is in use by another program`);
   expect(await sendMessage(await smtpSession(server.ports.smtp), TO)).toMatch(/^250/);
 
   await new Promise((resolve) => other.close(resolve));
-  expect(await moveMx(address.port)).toMatchObject({ code: 0 });
+  expect(await moveMx(rig, address.port)).toMatchObject({ code: 0 });
   expect(await sendMessage(await smtpSession(address.port), TO)).toMatch(/^250/);
 });
 
-async function certificateSeen(): Promise<string> {
+async function certificateSeen({ server }: Rig): Promise<string> {
   const socket = connect({ port: server.ports.submissions, host: '127.0.0.1', rejectUnauthorized: false });
   await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
   const { fingerprint256 } = socket.getPeerCertificate();
@@ -90,14 +88,16 @@ async function certificateSeen(): Promise<string> {
   return fingerprint256;
 }
 
-test('new sessions get the new certificate; one that does not go with its key leaves the old one in force', async () => {
+test.concurrent('new sessions get the new certificate; one that does not go with its key leaves the old one in force', async (context) => {
+  const rig = await start(context);
+  const { server } = rig;
   const reload = () => server.command('reload', '--config', server.configFile);
-  const first = await certificateSeen();
+  const first = await certificateSeen(rig);
   const { certificate, key } = await ensureCertificate(join(server.folder, 'new'), 'localhost', Date.now());
   writeFileSync(join(server.folder, 'cert.pem'), certificate);
   expect((await reload()).stderr).toContain('key.pem is not the key of');
-  expect(await certificateSeen()).toBe(first);
+  expect(await certificateSeen(rig)).toBe(first);
   writeFileSync(join(server.folder, 'key.pem'), key);
   expect(await reload()).toMatchObject({ code: 0 });
-  expect(await certificateSeen()).not.toBe(first);
+  expect(await certificateSeen(rig)).not.toBe(first);
 });

@@ -117,3 +117,17 @@ test('a plugin that cannot be loaded leaves the old settings in force', async ()
   expect(await replyTo('alice@example.test')).toMatch(/^250/);
   expect(await replyTo('ally@other.test')).toMatch(/^554/);
 });
+
+test('a process that is being started again while the others reload gets the new settings, too', async () => {
+  const pid = log.all('server-process-ready').findLast(({ slot }) => slot === 1)?.['serverPid'];
+  const died = log.next('server-process-died');
+  process.kill(pid as number, 'SIGKILL');
+  await died;
+  configure((config) => {
+    config['domains']['again.test'] = { deliver: 'maildir', aliases: { ally: 'alice@example.test' } };
+  });
+  await Promise.all([log.next('server-process-ready'), hangUp('reloaded')]);
+  // The kernel deals them out over both.
+  const replies = await Promise.all(Array.from({ length: 12 }, () => replyTo('ally@again.test')));
+  expect(replies.filter((reply) => !reply.startsWith('250'))).toEqual([]);
+});

@@ -143,6 +143,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
 
   async function reload(token: number, settings: Settings, equipment: MessagePort | undefined): Promise<void> {
     try {
+      // A thread that is just being started listens by its first settings before it changes anything.
+      await begun;
       if (equipment !== undefined) await hooks.load(hookSettingsOf(settings), equipment);
       await listen(settings);
       post({ to: 'main.reloaded', token });
@@ -159,6 +161,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     main.close();
   }
 
+  const begun = listen(data.settings);
   main.on('message', (message: ToSessionThread) => {
     switch (message.to) {
       case 'thread.accepted':
@@ -180,7 +183,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   });
   setInterval(() => Atomics.add(heart, 0, 1), BEAT_MS).unref();
 
-  await listen(data.settings);
+  await begun;
   post({ to: 'main.listening' });
 }
 

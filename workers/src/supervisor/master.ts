@@ -75,6 +75,10 @@ class Supervisor implements Master {
   readonly #sizes: Sizes;
   readonly #slots: Slot[] = [];
   readonly #ready = new Set<number>();
+  /** What the process in each slot works from, or was started with. */
+  readonly #given = new Map<number, Settings>();
+  /** Wait for a process that is being started: until it is ready, or gone. */
+  readonly #awaitStart = new Map<number, () => void>();
   readonly #questions = new Map<number, Question>();
   readonly #ended = Promise.withResolvers<void>();
   #settings: Settings;
@@ -95,15 +99,18 @@ class Supervisor implements Master {
         slot,
         fileThreads: this.#sizes.fileThreads,
         log: this.#log,
-        start: () => ({
-          to: 'server.start',
-          settings: this.#settings,
-          slot,
-          processes: this.#sizes.processes,
-          spareSlots: spare.filter((other) => other % this.#sizes.processes === slot),
-          sessionThreads: this.#sizes.sessionThreads,
-          pluginThreads: this.#sizes.pluginThreads,
-        }),
+        start: () => {
+          this.#given.set(slot, this.#settings);
+          return {
+            to: 'server.start',
+            settings: this.#settings,
+            slot,
+            processes: this.#sizes.processes,
+            spareSlots: spare.filter((other) => other % this.#sizes.processes === slot),
+            sessionThreads: this.#sizes.sessionThreads,
+            pluginThreads: this.#sizes.pluginThreads,
+          };
+        },
         onMessage: (message) => this.#heard(slot, message),
         onExit: () => this.#slotGone(slot),
       });
@@ -142,11 +149,20 @@ class Supervisor implements Master {
 
   async #tellSettings(): Promise<void> {
     const settings = this.#settings;
-    for (const slot of this.#slots.keys()) {
-      // A process that is just being started again begins with these settings anyway.
-      if (!this.#ready.has(slot)) continue;
+    const readyFirst = [...this.#slots.keys()].toSorted((a, b) => Number(this.#ready.has(b)) - Number(this.#ready.has(a)));
+    for (const slot of readyFirst) {
+      if (!this.#ready.has(slot)) await this.#startEnded(slot);
+      // One that died, or was not there, begins with these settings.
+      if (!this.#ready.has(slot) || this.#given.get(slot) === settings) continue;
       for await (const part of this.#askSlot(slot, (token) => ({ to: 'server.reload', token, settings }))) void part;
+      this.#given.set(slot, settings);
     }
+  }
+
+  /** Resolves when the process in this slot is ready or gone; at once when there is none. */
+  #startEnded(slot: number): Promise<void> {
+    if (this.#slots[slot]?.pid === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#awaitStart.set(slot, resolve));
   }
 
   shutDown(): Promise<void> {
@@ -202,6 +218,7 @@ class Supervisor implements Master {
     switch (message.to) {
       case 'master.ready':
         this.#ready.add(slot);
+        this.#awaitStart.get(slot)?.();
         this.#log.info('server-process-ready', { slot, serverPid: this.#slots[slot]?.pid });
         if (!this.#announced && this.#ready.size === this.#slots.length) {
           this.#announced = true;
@@ -234,6 +251,7 @@ class Supervisor implements Master {
 
   #slotGone(slot: number): void {
     this.#ready.delete(slot);
+    this.#awaitStart.get(slot)?.();
     for (const question of this.#questions.values()) {
       if (question.slot === slot) question.onDone(`server process ${slot} ended before it answered`);
     }
