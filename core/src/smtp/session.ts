@@ -29,6 +29,8 @@ import { afterVerdict, type Answer } from './verdict.ts';
 
 export type { SmtpPeer } from './conversation.ts';
 
+/** Replies gathered before they are written: one chunk of commands may ask for twenty times its size. */
+const MAX_UNSENT_BYTES = 64 * 1024;
 /** Input kept while an answer is awaited: the rest of a chunk and what a paused connection still delivers. */
 const MAX_BACKLOG_BYTES = 256 * 1024;
 
@@ -67,6 +69,7 @@ class SmtpSession implements Session {
   #closed = false;
   /** Replies of this turn, written in one piece. */
   #unsent: Buffer[] = [];
+  #unsentBytes = 0;
   #errors = 0;
   /** Since the last message. */
   #commands = 0;
@@ -115,7 +118,9 @@ class SmtpSession implements Session {
   }
 
   drained(): void {
-    if (this.#waiting === 'peer') this.#goOn();
+    if (this.#waiting !== 'peer') return;
+    this.#goOn();
+    this.#leaveWhenIdle();
   }
 
   timedOut(): void {
@@ -128,7 +133,7 @@ class SmtpSession implements Session {
   drain(): void {
     if (this.#over) return;
     this.#farewell ??= shuttingDown421;
-    if (this.#waiting === 'nothing' && !this.#lines.begun) this.#leaveWhenIdle();
+    this.#leaveWhenIdle();
   }
 
   closed(): void {
@@ -269,7 +274,7 @@ class SmtpSession implements Session {
       this.#leave(reply);
       return;
     }
-    this.#unsent.push(reply.bytes);
+    this.#say(reply);
     if (reply.after === 'startTls') this.#startTls();
     else this.#leaveWhenIdle();
   }
@@ -287,8 +292,9 @@ class SmtpSession implements Session {
 
   /** Says the farewell that is due, if no command and no transaction is under way. */
   #leaveWhenIdle(): void {
+    if (this.#farewell === undefined || this.#waiting !== 'nothing' || this.#lines.begun) return;
     const { reading, transaction } = this.#conversation;
-    if (this.#farewell !== undefined && reading.of === 'commands' && transaction === undefined) this.#leave(this.#farewell);
+    if (reading.of === 'commands' && transaction === undefined) this.#leave(this.#farewell);
   }
 
   #fail(cause: unknown): void {
@@ -299,7 +305,7 @@ class SmtpSession implements Session {
   /** Says a last reply and closes. */
   #leave(reply: Reply): void {
     if (this.#over) return;
-    this.#unsent.push(reply.bytes);
+    this.#say(reply);
     this.#send();
     this.#end();
     this.#output.close();
@@ -314,10 +320,17 @@ class SmtpSession implements Session {
     if (this.#waiting !== 'verdict') this.#conversation.endTransaction();
   }
 
+  #say(reply: Reply): void {
+    this.#unsent.push(reply.bytes);
+    this.#unsentBytes += reply.bytes.length;
+    if (this.#unsentBytes > MAX_UNSENT_BYTES) this.#send();
+  }
+
   #send(): void {
     const unsent = this.#unsent;
     if (unsent.length === 0) return;
     this.#unsent = [];
+    this.#unsentBytes = 0;
     const open = this.#output.write(unsent.length === 1 ? unsent[0]! : Buffer.concat(unsent));
     if (!open && this.#waiting === 'nothing') this.#waiting = 'peer';
   }

@@ -279,6 +279,32 @@ describe('a slow writer', () => {
 });
 
 describe('a peer that does not read', () => {
+  it('has few replies waiting for it, however much it asked for at once', () => {
+    const { session, send, output } = open({ limits: { maxCommands: 100_000 } });
+    session.start();
+    send(GREETING);
+    output.open = false;
+    const asked = 'HELP\r\n'.repeat(10_000);
+    send(asked);
+    expect(output.text.length).toBeLessThan(70_000);
+    for (let turn = 0; turn < 100; turn += 1) session.drained();
+    expect(output.text.match(/^214 /gm)).toHaveLength(10_000);
+    expect(output.paused).toBe(false);
+  });
+
+  it('is told that the server goes down once it reads', () => {
+    const { session, send, output, codes } = open();
+    session.start();
+    output.open = false;
+    send(GREETING);
+    session.drain();
+    expect(output.closed).toBe(false);
+    output.open = true;
+    session.drained();
+    expect(codes()).toEqual([220, 250, 421]);
+    expect(output.closed).toBe(true);
+  });
+
   it('is not read from until it takes its replies', () => {
     const { session, send, output, codes } = open();
     session.start();
