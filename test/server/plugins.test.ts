@@ -29,8 +29,9 @@ async function answeredInTime(name: string, answer: Promise<string>): Promise<st
   const askedAt = performance.now();
   const reply = await answer;
   const tookMs = performance.now() - askedAt;
+  const isLate = tookMs >= DEADLINE_MS + GRACE_MS;
   const busy = loadavg()[0]! > availableParallelism();
-  figures.push(`${name} ${tookMs.toFixed(0)} ms${busy ? ' (busy machine)' : ''}`);
+  figures.push(`${name} ${tookMs.toFixed(0)} ms${isLate && busy ? ' (late, on a busy machine)' : ''}`);
   expect(tookMs).toBeLessThan(DEADLINE_MS + (busy ? BUSY_GRACE_MS : GRACE_MS));
   return reply;
 }
@@ -118,7 +119,7 @@ describe('plugins in one file each beside the configuration', () => {
 });
 
 const waysOf = {
-  compute: ['endless', 'endless-later', 'throws', 'fill-heap', 'fill-buffers', 'rejects-late', 'never', 'nonsense', 'exit'],
+  compute: ['endless', 'throws', 'fill-heap', 'fill-buffers', 'rejects-late', 'nonsense', 'exit'],
   // With other answers to a failure: the rest is the same as on a compute thread.
   wait: ['endless', 'throws', 'fill-heap', 'rejects-late'],
 } as const;

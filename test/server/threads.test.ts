@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startNumberedSink, startSender } from '../crash/numbered-mail.ts';
 import { waitForPort } from '../lib/process.ts';
 import { type Rig, startRig } from '../lib/rig.ts';
@@ -19,6 +19,8 @@ const EVIL = { [fileURLToPath(new URL('../lib/plugins/evil.ts', import.meta.url)
 const CATCH_ALL = { 'example.test': { catchAll: 'alice' } };
 const TO = 'alice@example.test';
 const LONG = { timeout: 30_000 };
+// Side by side each takes longer.
+vi.setConfig({ testTimeout: 60_000, maxConcurrency: 6 });
 
 /** Has the plugin end the thread that this session is on. */
 async function endThread({ log, server }: Rig, way = 'exit', domain = 'example.test'): Promise<void> {
@@ -132,30 +134,26 @@ export default definePlugin({
   expect(rig.log.all('server-process-died')).toEqual([]);
 });
 
-test.concurrent(
-  'an endless loop in place costs the sessions of its own thread alone, until the watchdog ends it',
-  LONG,
-  async (context) => {
-    const rig = await startRig(context, {
-      config: { domains: CATCH_ALL, plugins: [EVIL], throughput: { processes: 1, sessionThreads: 2 } },
-    });
-    const { first, beside, other } = await sessionsOnBoth(rig, 'thread');
-    const startedAt = performance.now();
-    const stuck = rig.log.next('session-thread-stuck');
-    first.send('MAIL FROM:<>\r\nRCPT TO:<endless@example.test>\r\n');
-    expect(await whoTakes(rig, other, 'thread')).toBe(1);
-    expect(rig.log.all('session-thread-stuck')).toEqual([]);
+test.concurrent('an endless loop in place costs the sessions of its own thread alone, until the watchdog ends it', async (context) => {
+  const rig = await startRig(context, {
+    config: { domains: CATCH_ALL, plugins: [EVIL], throughput: { processes: 1, sessionThreads: 2 } },
+  });
+  const { first, beside, other } = await sessionsOnBoth(rig, 'thread');
+  const startedAt = performance.now();
+  const stuck = rig.log.next('session-thread-stuck');
+  first.send('MAIL FROM:<>\r\nRCPT TO:<endless@example.test>\r\n');
+  expect(await whoTakes(rig, other, 'thread')).toBe(1);
+  expect(rig.log.all('session-thread-stuck')).toEqual([]);
 
-    expect(await stuck).toMatchObject({ thread: 0 });
-    await Promise.all([first, ...beside].map((talk) => talk.closed()));
-    console.log(`threads: an endless loop in place was ended after ${(performance.now() - startedAt).toFixed(0)} ms`);
-    expect(await whoTakes(rig, other, 'thread')).toBe(1);
-    await context.expect.poll(() => newThread(rig), LONG).toBe(2);
-    expect([...rig.log.all('server-process-died'), ...rig.log.all('smtp.failed')]).toEqual([]);
-    const taken = rig.log.all('smtp.accepted').length;
-    expect(await waitForMail(rig.server, 'alice', taken)).toBe(taken);
-  },
-);
+  expect(await stuck).toMatchObject({ thread: 0 });
+  await Promise.all([first, ...beside].map((talk) => talk.closed()));
+  console.log(`threads: an endless loop in place was ended after ${(performance.now() - startedAt).toFixed(0)} ms`);
+  expect(await whoTakes(rig, other, 'thread')).toBe(1);
+  await context.expect.poll(() => newThread(rig), LONG).toBe(2);
+  expect([...rig.log.all('server-process-died'), ...rig.log.all('smtp.failed')]).toEqual([]);
+  const taken = rig.log.all('smtp.accepted').length;
+  expect(await waitForMail(rig.server, 'alice', taken)).toBe(taken);
+});
 
 test.concurrent('a server process that is killed is back soon, and the other one meanwhile takes mail and sessions', async (context) => {
   const rig = await startRig(context, { config: { throughput: { processes: 2, sessionThreads: 1 } } });
