@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockDirectoryOf } from './lock-directory.ts';
+import { lockDirectoryOf, removeLockDirectory } from './lock-directory.ts';
 
 let root: string;
 let data: string;
@@ -41,4 +41,15 @@ test('a folder that others may write to, or that leads elsewhere, is not used', 
 
 test('without a place in memory they lie under the data folder', () => {
   expect(lockDirectoryOf(data, join(root, 'none'))).toBe(join(data, 'locks'));
+});
+
+test('the last one on the data takes the folder away, unless something is locked in it', () => {
+  const folder = lockDirectoryOf(data, memory);
+  writeFileSync(join(folder, 'alice'), '');
+  removeLockDirectory(data, memory);
+  expect(existsSync(folder)).toBe(true);
+  rmSync(join(folder, 'alice'));
+  removeLockDirectory(data, memory);
+  expect(existsSync(folder)).toBe(false);
+  removeLockDirectory(data, join(root, 'none'));
 });

@@ -5,7 +5,7 @@
  * on the same data agrees.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const IN_MEMORY = '/dev/shm';
@@ -18,6 +18,16 @@ export function lockDirectoryOf(data: string, memory = IN_MEMORY): string {
   const name = createHash('sha256').update(realpathSync(data)).digest('hex').slice(0, 32);
   const folder = join(memory, `posthorn-locks-${name}`);
   return isOurs(folder) ? folder : join(data, 'locks');
+}
+
+/** Takes the folder away when nothing is locked in it; to be called by the last process on the data. */
+export function removeLockDirectory(data: string, memory = IN_MEMORY): void {
+  try {
+    rmdirSync(lockDirectoryOf(data, memory));
+  } catch (error) {
+    // Never made; or a lock that a killed process left keeps its folder, and the next one to start looks at it.
+    if (!(error instanceof Error && 'code' in error && ['ENOENT', 'ENOTEMPTY'].includes(String(error.code)))) throw error;
+  }
 }
 
 /** Anyone may make folders there: one that is not ours alone is not used. */

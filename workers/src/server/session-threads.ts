@@ -209,7 +209,8 @@ export class SessionThreads {
     }
     const young = performance.now() - thread.startedAtMs < YOUNG_MS;
     log.error('session-thread-died', { thread: thread.index, code });
-    setTimeout(() => this.#run(thread.place), young ? YOUNG_DELAY_MS : 0);
+    // A stop may have begun meanwhile: nobody would tell the new one to drain.
+    setTimeout(() => void (this.#ending || this.#run(thread.place)), young ? YOUNG_DELAY_MS : 0);
   }
 
   #lookForStuck(): void {

@@ -72,6 +72,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   const listeners = new Map<string, Listener>();
   /** Those that a reload took out, until their last session is gone. */
   const leaving = new Map<Listener, Promise<void>>();
+  const life = { draining: false };
 
   function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
     const wired = wireReception({
@@ -138,6 +139,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       );
       await listener.listen();
       listeners.set(key, listener);
+      // The order to drain came while it was being opened, and did not find it.
+      if (life.draining) await listener.drain();
     }
   }
 
@@ -154,6 +157,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   }
 
   async function drain(): Promise<void> {
+    life.draining = true;
     await Promise.all([...[...listeners.values()].map((listener) => listener.drain()), ...leaving.values()]);
     await hooks.close();
     log.flush();

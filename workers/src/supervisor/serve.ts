@@ -3,6 +3,7 @@
  * signals say (signals.ts): SIGHUP reloads, SIGTERM and Ctrl-C drain, a second one ends at once.
  */
 import type { OwnedLog } from '../log.ts';
+import { removeLockDirectory } from '../lock-directory.ts';
 import { createLog } from '../log.ts';
 import { createControlServer } from '../control/server.ts';
 import type { ControlRequest } from '../control/protocol.ts';
@@ -49,6 +50,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     await master.ended;
   } finally {
     forget();
+    // While the data is still ours: whoever comes next makes a folder of its own.
+    removeLockDirectory(settings.config.data);
     await control.close();
     log.flush();
   }
