@@ -209,8 +209,11 @@ export class SessionThreads {
     }
     const young = performance.now() - thread.startedAtMs < YOUNG_MS;
     log.error('session-thread-died', { thread: thread.index, code });
-    // A stop may have begun meanwhile: nobody would tell the new one to drain.
-    setTimeout(() => void (this.#ending || this.#run(thread.place)), young ? YOUNG_DELAY_MS : 0);
+    const again = () => {
+      // A stop that began meanwhile would not tell the new one to drain, and wait for it.
+      if (!this.#ending) this.#run(thread.place);
+    };
+    setTimeout(again, young ? YOUNG_DELAY_MS : 0);
   }
 
   #lookForStuck(): void {

@@ -1,0 +1,37 @@
+/** What a session thread that ends leaves behind: the place that waits for its successor. */
+import { fileURLToPath } from 'node:url';
+import { test } from 'vitest';
+import { type Rig, startRig } from '../lib/rig.ts';
+import { smtpSession } from '../lib/smtp-talk.ts';
+
+/** In place: what it does to its thread it does to every session there. */
+const EVIL = { [fileURLToPath(new URL('../lib/plugins/evil.ts', import.meta.url))]: { isolation: 'inline' } };
+const LONG = { timeout: 10_000 };
+
+async function endThread({ log, server }: Rig): Promise<void> {
+  const died = log.next('session-thread-died');
+  const talk = await smtpSession(server.ports.smtp);
+  talk.send('MAIL FROM:<>\r\nRCPT TO:<exit@example.test>\r\n');
+  await Promise.all([talk.closed(), died]);
+}
+
+test('a stop does not start the successor of a thread that has just ended', async (context) => {
+  const { expect } = context;
+  const rig = await startRig(context, {
+    config: {
+      domains: { 'example.test': { catchAll: 'alice' } },
+      plugins: [EVIL],
+      throughput: { processes: 1, sessionThreads: 2 },
+      shutdown: { graceMs: 1500 },
+    },
+  });
+  await expect.poll(() => rig.log.all('server-process-ready'), LONG).toHaveLength(1);
+  // Transactions that hold the stop up on the other thread, whichever that is.
+  const open = await Promise.all(Array.from({ length: 12 }, () => smtpSession(rig.server.ports.smtp)));
+  for (const talk of open) await talk.say('MAIL FROM:<>');
+  await endThread(rig);
+  process.kill(rig.server.pid, 'SIGTERM');
+  expect(await rig.server.running.exited).toBe(0);
+  expect(rig.log.all('server-stopped')).toHaveLength(1);
+  expect(rig.log.all('server-process-killed')).toEqual([]);
+});
