@@ -43,11 +43,15 @@ export interface MessageMemory {
   readonly heldBytes: number;
 }
 
-/** Makes the spool folder if need be, and removes what a process that was killed left there. */
-export async function clearSpool(directory: string): Promise<void> {
+/**
+ * Makes the spool folder if need be, and removes what was left there.
+ * @param threadIndex of a thread that ended; absent: what a process that was killed left, whatever the thread
+ */
+export async function clearSpool(directory: string, threadIndex?: number): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const prefix = threadIndex === undefined ? '' : `${threadIndex}-`;
   for (const name of await readdir(directory)) {
-    if (name.endsWith(SPOOL_SUFFIX)) await unlink(join(directory, name));
+    if (name.startsWith(prefix) && name.endsWith(SPOOL_SUFFIX)) await unlink(join(directory, name));
   }
 }
 

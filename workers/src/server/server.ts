@@ -68,7 +68,7 @@ class Server {
 
   async run(): Promise<void> {
     const { settings, slot, spareSlots } = this.#start;
-    await clearSpool(`${settings.config.data}/spool/${slot}`);
+    for (const one of [slot, ...spareSlots]) await clearSpool(spoolDirectory(settings, one));
     await this.#plugins.load(settings);
     const parts = this.#shardParts(settings);
     for (const one of [slot, ...spareSlots]) this.#shards.push(await openShard(one, parts));
@@ -153,12 +153,27 @@ class Server {
     } catch (error) {
       this.#log.warn('locks-not-cleared', { thread: threadIndex, cause: messageOf(error) });
     }
+    // Its turn comes behind all that the thread had handed over: no file goes that is still to be taken over.
+    this.#shards[0]?.queue.acceptBatch([], () => void this.#clearSpool(threadIndex));
+  }
+
+  /** Half-received messages of a dead thread; what it had handed over is the store's, or will be. */
+  async #clearSpool(threadIndex: number): Promise<void> {
+    try {
+      await clearSpool(spoolDirectory(this.#settings, this.#start.slot), threadIndex);
+    } catch (error) {
+      this.#log.warn('spool-not-cleared', { thread: threadIndex, cause: messageOf(error) });
+    }
   }
 
   #fail(problem: string): void {
     this.#log.error('server-failed', { problem });
     fail(problem);
   }
+}
+
+function spoolDirectory({ config }: Settings, slot: number): string {
+  return `${config.data}/spool/${slot}`;
 }
 
 function messageOf(error: unknown): string {
