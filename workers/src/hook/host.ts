@@ -67,7 +67,7 @@ export class ThreadedHookHost implements HookHost {
 
   forgetSlab(id: number): void {
     this.#slabs.delete(id);
-    for (const link of this.#links.values()) link.forget(id);
+    for (const link of this.#links.values()) if (link.forget(id)) this.#flushLater();
   }
 
   ask(call: HookCall): void {
@@ -127,6 +127,10 @@ export class ThreadedHookHost implements HookHost {
     this.#nextToken = (this.#nextToken + 1) & 0x3fff_ffff;
     pending.token = this.#nextToken;
     best.send(pending);
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => this.#flush());

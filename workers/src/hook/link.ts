@@ -56,8 +56,13 @@ export class HookLink {
     this.#slabs.push([id, memory]);
   }
 
-  forget(id: number): void {
-    this.#slabsGone.push(id);
+  /** @returns whether the thread was told of it, and so is to be told that it is gone, with or without a call. */
+  forget(id: number): boolean {
+    // A thread that is asked seldom must not keep here what came and went meanwhile.
+    const unsent = this.#slabs.findIndex(([known]) => known === id);
+    if (unsent >= 0) this.#slabs.splice(unsent, 1);
+    else this.#slabsGone.push(id);
+    return unsent < 0;
   }
 
   /** Sends it with the next message. */
@@ -85,7 +90,7 @@ export class HookLink {
   /** Sends what gathered as one message. @returns how many calls it carried. */
   flush(): number {
     const calls = this.#calls;
-    if (calls.length === 0) return 0;
+    if (calls.length === 0 && this.#slabsGone.length === 0) return 0;
     const message: ToPluginThread = { slabs: this.#slabs, slabsGone: this.#slabsGone, calls };
     this.#calls = [];
     this.#slabs = [];

@@ -10,15 +10,14 @@ import { createResolver } from '@posthorn/core/dns/resolver';
 import { SharedSlabs } from '@posthorn/core/mail/slab-pool';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { HookControl } from './control.ts';
-import type { PluginThreadNews, PluginThreadOrder, PluginThreadTask, ToPluginThread, WireAnswer } from './ipc.ts';
+import type { PluginThreadNews, PluginThreadOrder, PluginThreadTask } from './ipc.ts';
 import { HookRunner } from './runner.ts';
+import { serveSession } from './serve-session.ts';
 import { createRemoteLog } from './thread-log.ts';
 import { loadPlugins } from '../plugin/loader.ts';
 import { openPlugins } from '../plugin/open.ts';
 
 const BEAT_MS = 20;
-/** Answers wait for the end of the turn, but not longer than this: a later call of the turn may never end. */
-const ANSWERS_WAIT_MS = 1;
 const CONCURRENCY = 256;
 
 /** Runs until the thread is told to leave; resolves then, and only then. */
@@ -72,30 +71,6 @@ export default async function serve(task: PluginThreadTask): Promise<void> {
   await open.close();
   for (const session of sessions) session.close();
   port.close();
-}
-
-function serveSession(host: number, port: MessagePort, runner: HookRunner, slabs: SharedSlabs): void {
-  let answers: WireAnswer[] = [];
-  let firstAtMs = 0;
-  const flush = () => {
-    if (answers.length === 0) return;
-    port.postMessage({ answers });
-    answers = [];
-  };
-  const answer = (one: WireAnswer) => {
-    const now = performance.now();
-    if (answers.length === 0) {
-      firstAtMs = now;
-      setImmediate(flush);
-    }
-    answers.push(one);
-    if (now - firstAtMs > ANSWERS_WAIT_MS) flush();
-  };
-  port.on('message', (batch: ToPluginThread) => {
-    for (const [id, memory] of batch.slabs) slabs.announce(id, memory);
-    for (const call of batch.calls) runner.take(host, call, answer);
-    for (const id of batch.slabsGone) slabs.forget(id);
-  });
 }
 
 /** Names the guilty call when the thread ends by a plugin's doing; a stray rejection is only logged. */
