@@ -66,9 +66,7 @@ function splitParameters(rest: string): string[] | undefined {
   return parameters.every((word) => /^[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?$/.test(word)) ? parameters : undefined;
 }
 
-/** Digits, at most 20 (RFC 1870 §4), that a number holds exactly. */
+/** Digits, at most 20 (RFC 1870 §4). A size that a number holds only roughly is too large whatever its last digits are. */
 function parseSize(value: string): number | undefined {
-  if (!/^\d{1,20}$/.test(value)) return undefined;
-  const size = Number(value);
-  return Number.isSafeInteger(size) || size === 2 ** 53 ? size : undefined;
+  return /^\d{1,20}$/.test(value) ? Number(value) : undefined;
 }
