@@ -4,9 +4,9 @@
  */
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { StoreError } from '@posthorn/core/queue/store';
-import { createLevelStore, type LevelQueueStore } from '@posthorn/queue-level';
+import { createLevelStore, type LevelQueueStore, nodeFileOps } from '@posthorn/queue-level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bodyOf, listOf, messageOf } from '../lib/queue-messages.ts';
 import { faultyFiles, type OpName } from '../lib/queue-faults.ts';
@@ -168,6 +168,21 @@ const OPS: OpName[] = [
   'rename',
   'unlink',
 ];
+
+test('the names of new folders are on the disk before a message is taken', async () => {
+  const synced = new Set<string>();
+  const queue = join(root, 'queue');
+  const syncDirectory = (path: string) => {
+    synced.add(path);
+    return nodeFileOps.syncDirectory(path);
+  };
+  const fresh = createLevelStore({ directory: join(queue, '0'), files: { ...nodeFileOps, syncDirectory } });
+  await fresh.open();
+  expect([...synced].sort()).toEqual([dirname(queue), queue, join(queue, '0')]);
+  await fresh.add([messageOf('m1', 'text')]);
+  expect(synced).toContain(join(queue, '0', 'segments'));
+  await fresh.close();
+});
 
 describe('each operation failing once', () => {
   test.each(OPS.flatMap((op) => ['EIO', 'ENOSPC'].map((code) => [op, code] as const)))(

@@ -2,7 +2,7 @@
  * Puts the parts of a shard together and recovers it; what comes back is ready for the store. Called by the store's
  * `open`. When anything fails the lock is given back.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Bodies } from './bodies.ts';
 import { checkpoint, type CheckpointParts } from './checkpoint.ts';
 import type { CompactParts } from './compact.ts';
@@ -73,6 +73,8 @@ async function recoverParts(options: OpenOptions, index: LevelIndex, setAside: S
 export async function openParts(options: OpenOptions): Promise<Parts> {
   const { directory, files, report } = options;
   for (const name of ['', 'segments', 'bodies', 'damaged']) await files.makeDirectory(join(directory, name));
+  // At a first start these are new: a synced segment in a folder whose name the power took is no more to be found.
+  for (const names of [directory, dirname(directory), dirname(dirname(directory))]) await files.syncDirectory(names);
   const setAside = new SetAside(files, join(directory, 'damaged'), report);
   const index = await openIndex(files, directory, setAside);
   try {
