@@ -4,6 +4,7 @@
  * Holds one chunk of the message at a time. Ends in a verdict or a ClamdError, and always with a destroyed socket.
  */
 import { connect, type Socket } from 'node:net';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Clock, MessageBytes } from '@posthorn/sdk';
 import type { ClamdAddress } from './options.ts';
 
@@ -29,10 +30,38 @@ export interface ScanLimits {
 }
 
 /**
+ * clamd answers and closes in the midst of a message that is too large for it. A write that meets the closed connection
+ * fails, and with it goes an answer that was not read yet: so a connection that broke while sending is tried again, and
+ * then an answer is given a moment before each piece.
+ */
+const SENDING_BROKE = new Set(['EPIPE', 'ECONNRESET']);
+const ATTEMPTS = 3;
+const MOMENT_MS = 1;
+
+/**
  * Scans a message.
  * @throws ClamdError when clamd cannot be reached, is late, closes early or answers something else.
  */
 export async function scan(address: ClamdAddress, bytes: MessageBytes, limits: ScanLimits, clock: Clock): Promise<ScanVerdict> {
+  const endsAtMs = clock.monotonic() + limits.timeoutMs;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const leftMs = Math.max(1, endsAtMs - clock.monotonic());
+      return await scanOnce(address, bytes, { ...limits, timeoutMs: leftMs }, clock, attempt > 1);
+    } catch (error) {
+      const cause = error instanceof ClamdError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+      if (attempt === ATTEMPTS || !SENDING_BROKE.has(cause?.code ?? '')) throw error;
+    }
+  }
+}
+
+async function scanOnce(
+  address: ClamdAddress,
+  bytes: MessageBytes,
+  limits: ScanLimits,
+  clock: Clock,
+  patient: boolean,
+): Promise<ScanVerdict> {
   const socket = connect({ ...address, noDelay: true });
   const cancelTimeout = clock.after(limits.timeoutMs, () => socket.destroy(new ClamdError('no answer in time')));
   const cancelConnect = clock.after(limits.connectTimeoutMs, () => {
@@ -41,7 +70,7 @@ export async function scan(address: ClamdAddress, bytes: MessageBytes, limits: S
   try {
     const reply = readReply(socket);
     // clamd may answer and close before it has seen everything (a size limit): then its answer counts, not our failed write.
-    const sent = send(socket, bytes).then(
+    const sent = send(socket, bytes, patient).then(
       () => reply,
       () => reply,
     );
@@ -53,7 +82,7 @@ export async function scan(address: ClamdAddress, bytes: MessageBytes, limits: S
   }
 }
 
-async function send(socket: Socket, bytes: MessageBytes): Promise<void> {
+async function send(socket: Socket, bytes: MessageBytes, patient: boolean): Promise<void> {
   await write(socket, COMMAND);
   for await (const chunk of bytes.chunks()) {
     for (let at = 0; at < chunk.length; at += MAX_CHUNK_BYTES) {
@@ -66,6 +95,8 @@ async function send(socket: Socket, bytes: MessageBytes): Promise<void> {
       const written = write(socket, piece);
       socket.uncork();
       await written;
+      // What came meanwhile is read before more is written.
+      await (patient ? setTimeout(MOMENT_MS) : setImmediate());
     }
   }
   await write(socket, END);
