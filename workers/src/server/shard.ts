@@ -33,7 +33,10 @@ export function shardDirectory(data: string, slot: number): string {
 export function makeQueue(slot: number, parts: Pick<ShardParts, 'settings' | 'clock' | 'log' | 'counters'>): Queue {
   const { config } = parts.settings;
   return createQueue({
-    store: STORES[config.queue.store].create({ directory: shardDirectory(config.data, slot) }),
+    store: STORES[config.queue.store].create({
+      directory: shardDirectory(config.data, slot),
+      report: (event, fields) => parts.log.warn(event, { shard: slot, ...fields }),
+    }),
     retry: { waitsMs: config.queue.retry, giveUpAfterMs: config.queue.giveUpAfter },
     clock: parts.clock,
     log: parts.log,
