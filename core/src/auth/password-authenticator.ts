@@ -10,7 +10,7 @@ import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Authenticator, LoginResult } from './authenticator.ts';
-import { clientNetwork } from './client-network.ts';
+import { clientNetwork } from '../wire/client-network.ts';
 import { DEFAULT_PASSWORD_COST, formatPasswordHash, PasswordHashError, verifyPassword } from './password.ts';
 import { DEFAULT_THROTTLE_LIMITS, Throttle, type ThrottleLimits } from './throttle.ts';
 import { Turnstile } from './turnstile.ts';

@@ -6,7 +6,7 @@
  * All tables are bounded and forget what was used longest ago.
  */
 import { BoundedMap } from './bounded-map.ts';
-import { clientNetwork } from './client-network.ts';
+import { clientNetwork } from '../wire/client-network.ts';
 
 export interface ThrottleLimits {
   /** Failures are counted over this time from the first one. */

@@ -30,6 +30,12 @@ describe('admission', () => {
     expect(gate.enter('2001:db8:0:1:aaaa::1', true)).toBeUndefined();
     expect(gate.enter('2001:db8:0:1:bbbb::2', true)).toBe('too-many-from-client');
     expect(gate.enter('2001:db8:0:2:aaaa::1', true)).toBeUndefined();
+    // However zeros in it are written: all of these are 2001:db8:0:0.
+    expect(gate.enter('2001:db8::1', true)).toBeUndefined();
+    expect(gate.enter('2001:db8:0:0:1::', true)).toBe('too-many-from-client');
+    expect(gate.enter('2001:db8::1:0:0:1', true)).toBe('too-many-from-client');
+    gate.leave('2001:db8:0:0:2::');
+    expect(gate.enter('2001:db8::3', true)).toBeUndefined();
   });
 
   test('says why nobody comes in', () => {

@@ -4,8 +4,10 @@
  * clearing its section. Asked once for each accepted connection; each refusal has a reason of its own.
  *
  * Connections per client address are counted in a count-min sketch of fixed size: memory does not grow with the number
- * of clients, a count is never too low, and two clients must fall together in both rows to be taken for one.
+ * of clients, a count is never too low, and two clients must fall together in both rows to be taken for one. IPv6 clients
+ * count by /64, the smallest block a network hands out.
  */
+import { clientNetwork } from '../wire/client-network.ts';
 
 /** Why a connection is not taken; the listener turns it into a 421 or an `-ERR`. */
 export type Refusal = 'draining' | 'too-many' | 'too-many-from-client' | 'memory' | 'disk';
@@ -76,24 +78,12 @@ function sum(cells: Int32Array, offset: number): number {
   return total;
 }
 
-/** FNV-1a over the address; IPv6 clients count by /64, the smallest block a network hands out. */
-function hash(address: string, seed: number): number {
-  const end = address.includes(':') ? endOfPrefix64(address) : address.length;
+/** FNV-1a over a text. */
+function hash(text: string, seed: number): number {
   let value = (0x811c9dc5 ^ seed) >>> 0;
-  for (let i = 0; i < end; i++) value = Math.imul(value ^ address.charCodeAt(i), 0x01000193);
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   value ^= value >>> 15;
   return (value >>> 0) & (COLUMNS - 1);
-}
-
-/** Index behind the fourth group of an uncompressed prefix; a compressed one ends at its `::`. */
-function endOfPrefix64(address: string): number {
-  if (address.startsWith('::ffff:')) return address.length;
-  let groups = 0;
-  for (let i = 0; i < address.length; i++) {
-    if (address.charCodeAt(i) !== 58) continue;
-    if (++groups === 4 || address.charCodeAt(i + 1) === 58) return i;
-  }
-  return address.length;
 }
 
 /**
@@ -105,14 +95,14 @@ export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimi
   const cells = new Int32Array(memory);
   const own = 1 + place * SECTION;
 
-  function count(address: string, by: number): void {
+  function count(client: string, by: number): void {
     Atomics.add(cells, own, by);
-    for (let row = 0; row < ROWS; row++) Atomics.add(cells, own + 1 + row * COLUMNS + hash(address, row * 0x9e3779b9), by);
+    for (let row = 0; row < ROWS; row++) Atomics.add(cells, own + 1 + row * COLUMNS + hash(client, row * 0x9e3779b9), by);
   }
 
-  function fromClient(address: string): number {
+  function fromClient(client: string): number {
     let least = Number.MAX_SAFE_INTEGER;
-    for (let row = 0; row < ROWS; row++) least = Math.min(least, sum(cells, 1 + row * COLUMNS + hash(address, row * 0x9e3779b9)));
+    for (let row = 0; row < ROWS; row++) least = Math.min(least, sum(cells, 1 + row * COLUMNS + hash(client, row * 0x9e3779b9)));
     return least;
   }
 
@@ -125,17 +115,18 @@ export function createAdmission(memory: SharedArrayBuffer, limits: AdmissionLimi
         if (bringsMail) return 'disk';
       }
       // Count first, look after: two threads may both be refused the last place, never both be given it.
-      count(clientAddress, 1);
+      const client = clientNetwork(clientAddress);
+      count(client, 1);
       const refusal =
         sum(cells, 0) > limits.maxConnections
           ? 'too-many'
-          : fromClient(clientAddress) > limits.maxConnectionsPerClient
+          : fromClient(client) > limits.maxConnectionsPerClient
             ? 'too-many-from-client'
             : undefined;
-      if (refusal !== undefined) count(clientAddress, -1);
+      if (refusal !== undefined) count(client, -1);
       return refusal;
     },
-    leave: (clientAddress) => count(clientAddress, -1),
+    leave: (clientAddress) => count(clientNetwork(clientAddress), -1),
     get diskShort() {
       return (Atomics.load(cells, FLAGS) & DISK_SHORT) !== 0;
     },

@@ -3,7 +3,7 @@
  * stage pop3.open. Whatever refuses on the way, no lock stays held.
  */
 import type { Verdict } from '../hook/contract.ts';
-import { isLoopback } from '../auth/client-network.ts';
+import { isLoopback } from '../wire/address-literal.ts';
 import type { Conversation } from './conversation.ts';
 import { fail, ok, refusalOf, refuse, type Outcome } from './outcome.ts';
 import type { Maildrop, Pop3Profile } from './ports.ts';

@@ -1,4 +1,4 @@
-/** The network a client's failures are counted for: one IPv4 address, or the /64 an IPv6 user can choose addresses from. */
+/** The network that a client's failures and connections are counted for: one IPv4 address, or the /64 an IPv6 user can choose addresses from. */
 
 /**
  * @param address as the socket gives it; a zone (`%eth0`) and the IPv4-mapped form (`::ffff:192.0.2.1`) are understood.
@@ -22,9 +22,4 @@ export function clientNetwork(address: string): string {
     .slice(0, 4)
     .map((group) => group.replace(/^0+(?=.)/, ''))
     .join(':')}::/64`;
-}
-
-/** Is this the machine itself? For `plaintextLogin: loopback`. */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\.\d+\.\d+\.\d+$/i.test(address);
 }
