@@ -54,6 +54,7 @@ describe('a valid file', () => {
   it('takes the name of the machine unless it sets one', () => {
     expect(parse('').hostname).toBe('machine.example');
     expect(parse('hostname: mx.example.org').hostname).toBe('mx.example.org');
+    expect(parse('hostname: bücher.example').hostname).toBe('xn--bcher-kva.example');
   });
   it('is frozen all the way down, and survives a structured clone', () => {
     const config = parse('plugins: [{ bayes: { deep: { deeper: [1] } } }]\ndomains: { example.org: }');

@@ -45,10 +45,16 @@ export function describeValue(value: unknown): string {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value;
 }
 
-/** Blots out passwords in URLs and password hashes, keeping every column where it was. */
+/**
+ * Blots out passwords in URLs and password hashes, keeping every column where it was. A password may hold what no URL
+ * may (that is why it is shown), so all goes up to the last `@` of the line, unless it is a port.
+ */
 export function hideSecrets(text: string): string {
   return text
-    .replace(/(:\/\/[^\s:@/]*:)([^\s@]*)(?=@)/g, (_, head: string, secret: string) => head + '*'.repeat(secret.length))
+    .replace(
+      /(:\/\/[^\s:@/]*:)(?!\d{1,5}(?:[\s"',}\]/]|$))(.*)(?=@)/g,
+      (_, head: string, secret: string) => head + '*'.repeat(secret.length),
+    )
     .replace(
       /(\$argon2id\$|\bp=\d+\$)([A-Za-z0-9+/=,$]+)/g,
       (_, head: string, secret: string) => head + '*'.repeat(secret.length),

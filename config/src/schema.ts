@@ -5,51 +5,13 @@
  * A custom message says what was expected, beginning with "expected"; explain.ts puts the rest around it.
  */
 import { z } from 'zod';
+import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
 import { bytes, duration, durations } from './units.ts';
-
-const NETWORK_EXPECTED = 'expected an address or a network, such as 192.0.2.0/24 or "2001:db8::/32"';
-const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: NETWORK_EXPECTED });
-
-const hostPort = z
-  .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'expected "address:port", such as "0.0.0.0:25" or "[::]:25"')
-  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, { error: 'expected a port between 0 and 65535' });
-
-const resolver = z
-  .string()
-  .regex(
-    /^(\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9.]+(:\d{1,5})?|[0-9a-fA-F:]+)$/,
-    'expected an address, such as "192.0.2.53" or "192.0.2.53:5353"',
-  );
-
-const domainName = z
-  .string()
-  .max(253, 'expected a domain name of at most 253 characters')
-  .regex(
-    /^[\p{L}\p{N}_]([\p{L}\p{N}_-]*[\p{L}\p{N}_])?(\.[\p{L}\p{N}_]([\p{L}\p{N}_-]*[\p{L}\p{N}_])?)*$/u,
-    'expected a domain name, such as example.org',
-  );
 
 /** A local part, or a whole address; what exactly it leads to is the directory's to say. */
 const addressText = z
   .string()
   .regex(/^[^\s<>]{1,320}$/, 'expected an address, such as bob@example.net, or a local part of this domain');
-
-/** `smtp:` and `smtps:` with a host, an optional port, and a login where it makes sense. */
-function isServerUrl(text: string, withLogin: boolean): boolean {
-  const url = URL.parse(text);
-  if (url === null || url.hostname === '' || url.search !== '' || url.hash !== '') return false;
-  if (url.port === '0' || !['', '/'].includes(url.pathname)) return false;
-  return withLogin ? url.username !== '' || url.password === '' : url.username === '' && url.password === '';
-}
-
-const VIA_EXPECTED = 'expected "smtp://host:port", "smtps://user:secret@host:465" or "discard:"';
-const via = z
-  .string()
-  .regex(/^(smtps?:\/\/\S+|discard:)$/, VIA_EXPECTED)
-  .refine((text) => text === 'discard:' || isServerUrl(text, true), { error: VIA_EXPECTED });
-
-const DELIVER_EXPECTED = 'expected "maildir" or "smtp://host:port"';
 
 export const listenerSchema = z.strictObject({
   name: z
@@ -82,10 +44,7 @@ export const listenerSchema = z.strictObject({
 });
 
 export const domainSchema = z.strictObject({
-  deliver: z
-    .string()
-    .regex(/^(maildir|smtp:\/\/\S+)$/, DELIVER_EXPECTED)
-    .refine((text) => text === 'maildir' || isServerUrl(text, false), { error: DELIVER_EXPECTED })
+  deliver: deliver
     .default('maildir')
     .describe('`maildir`: mailboxes here; `smtp://host:port`: another server keeps the mail and knows the users.'),
   aliases: z
@@ -117,7 +76,7 @@ const autoOrCount = z.union([z.literal('auto'), z.int().min(1).max(256)], {
 });
 
 export const configSchema = z.strictObject({
-  hostname: domainName.optional().describe('Name in banner, EHLO and Received; default: the name of the machine.'),
+  hostname: ownName.optional().describe('Name in banner, EHLO and Received; default: the name of the machine.'),
   data: z.string().min(1).default('./data').describe('Folder of queue, mailboxes and models; relative to this file.'),
   listeners: z
     .array(listenerSchema)
