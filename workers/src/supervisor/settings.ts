@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { type Config, explain, loadConfig, loadUsers, type Problem } from '@posthorn/config';
 import { ensureCertificate, selfSignedPath } from './certificate.ts';
 import type { Settings } from '../ipc.ts';
@@ -46,7 +47,7 @@ export async function readSettings(file: string, onSelfSigned?: (file: string) =
 }
 
 /**
- * Reads the operator's certificate and key and sees that they belong together.
+ * Reads the operator's certificate and key and sees that they belong together and can be used.
  * @throws SettingsError
  */
 export function readCertificate(tls: NonNullable<Config['tls']>): Settings['tls'] {
@@ -62,6 +63,12 @@ export function readCertificate(tls: NonNullable<Config['tls']>): Settings['tls'
     throw new SettingsError(`${which} is no usable PEM file: ${messageOf(error)}`, { cause: error });
   }
   if (!belongs) throw new SettingsError(`tls.key: ${tls.key} is not the key of ${tls.certificate}`);
+  try {
+    // As each session thread does it: keys that are too short, or a chain with a broken certificate in it, show here.
+    createSecureContext({ cert: certificate, key });
+  } catch (error) {
+    throw new SettingsError(`tls.certificate: ${tls.certificate} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
   return { certificate, key };
 }
 

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureCertificate } from './certificate.ts';
+import { readCertificate } from './settings.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'settings-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function make(name: string, more = ''): Promise<{ certificate: string; key: string }> {
+  const made = await ensureCertificate(join(folder, name), 'mx.example.org', Date.now());
+  const files = { certificate: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
+  writeFileSync(files.certificate, `${made.certificate}\n${more}`);
+  writeFileSync(files.key, made.key);
+  return files;
+}
+
+describe('a certificate', () => {
+  it('is taken with its key, and not with another', async () => {
+    const [one, other] = [await make('one'), await make('other')];
+    expect(readCertificate(one).certificate).toContain('BEGIN CERTIFICATE');
+    expect(() => readCertificate({ ...one, key: other.key })).toThrow(/is not the key of/);
+  });
+
+  it('that no session thread could use is found before one starts', async () => {
+    const broken = await make('chain', '-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n');
+    expect(() => readCertificate(broken)).toThrow(/tls\.certificate: .*chain\.pem cannot be used/);
+  });
+});
