@@ -1,6 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { explain } from './explain.ts';
 import { changeUsers, loadUsers, parseUsers } from './users.ts';
@@ -97,6 +99,30 @@ describe('writing', () => {
     const taken = changeUsers(file, { set: { name: 'bob', passwordHash: HASH, addresses: ['X@example.org'] } });
     expect(taken.ok).toBe(false);
     expect(readFileSync(file, 'utf8')).not.toContain('bob');
+  });
+  it('adds no user over another, whatever the case', () => {
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: [] } });
+    const before = readFileSync(file, 'utf8');
+    expect(() => changeUsers(file, { add: { name: 'Alice', passwordHash: HASH, addresses: [] } })).toThrow(/user alice already/);
+    expect(readFileSync(file, 'utf8')).toBe(before);
+  });
+  it('loses nothing when several processes add users at once', async () => {
+    const users = join(import.meta.dirname, '../dist/users.js');
+    const add = (name: string) =>
+      `import { changeUsers } from ${JSON.stringify(users)};
+       for (const n of [1, 2, 3, 4, 5])
+         changeUsers(${JSON.stringify(file)}, { add: { name: '${name}' + n, passwordHash: ${JSON.stringify(HASH)}, addresses: [] } });`;
+    const run = promisify(execFile);
+    await Promise.all(['a', 'b', 'c'].map((name) => run(process.execPath, ['--input-type=module', '-e', add(name)])));
+    const read = loadUsers(file);
+    expect(read.ok ? read.users.length : read.problems).toBe(15);
+    expect(readdirSync(folder)).toEqual(['users.yaml']);
+  });
+  it('takes over from a process that was killed in the midst of it', () => {
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    symlinkSync(String(pid), `${file}.lock`);
+    expect(changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: [] } }).ok).toBe(true);
+    expect(readdirSync(folder)).toEqual(['users.yaml']);
   });
   it('a name such as 1 or true stays a name', () => {
     for (const name of ['1', 'true', 'null']) {

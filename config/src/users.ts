@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { Document, isMap, parseDocument } from 'yaml';
+import { whileLocked } from './file-lock.ts';
 import { checkShape, inOrder } from './issues.ts';
 import type { Problem } from './problem.ts';
 import { bytes } from './units.ts';
@@ -102,15 +103,20 @@ function withoutSecret(problem: Problem): Problem {
   return { ...rest, message: problem.message.replace(/, found .*$/s, '') };
 }
 
-export type UsersChange = { readonly set: UserEntry } | { readonly remove: string };
+/** `add`: a user who is not there yet, under no spelling of the name; `set`: one who is, or a new one. */
+export type UsersChange = { readonly add: UserEntry } | { readonly set: UserEntry } | { readonly remove: string };
 
 /**
  * Adds, replaces or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
- * Comments and order of the rest stay as they are.
+ * Comments and order of the rest stay as they are. One command at a time: none loses what another one wrote.
  * @returns problems when the file there is not valid (it is left alone then), or when the change would make it so
- * @throws Error with a text for the operator when it cannot be written
+ * @throws Error with a text for the operator when it cannot be written, or a user to be added is there
  */
 export function changeUsers(file: string, change: UsersChange): UsersResult {
+  return whileLocked(file, () => changeLocked(file, change));
+}
+
+function changeLocked(file: string, change: UsersChange): UsersResult {
   const before = existsSync(file) ? readText(file, MAX_FILE_BYTES) : ({ ok: true, text: '' } as const);
   if (!before.ok) return before;
   const checked = parseUsers(before.text, file);
@@ -123,7 +129,9 @@ export function changeUsers(file: string, change: UsersChange): UsersResult {
   }
   if ('remove' in change) document.delete(change.remove);
   else {
-    const { name, passwordHash, addresses, quotaBytes } = change.set;
+    const { name, passwordHash, addresses, quotaBytes } = 'add' in change ? change.add : change.set;
+    const same = 'add' in change && checked.users.find((user) => user.name.toLowerCase() === name.toLowerCase());
+    if (same) throw new Error(`there is a user ${same.name} already`);
     const entry = document.createNode({ password: passwordHash, addresses, ...(quotaBytes === undefined ? {} : { quotaBytes }) });
     document.set(name, entry);
   }

@@ -1,7 +1,7 @@
 /**
  * One way to write a small file that matters (users, certificate, first configuration): synced, then renamed into place.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fchownSync, fstatSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
@@ -13,6 +13,7 @@ export function writeAtomically(file: string, text: string): void {
   try {
     const descriptor = openSync(beside, 'wx', 0o600);
     try {
+      keepOwner(descriptor, file);
       writeFileSync(descriptor, text);
       fsyncSync(descriptor);
     } finally {
@@ -21,8 +22,7 @@ export function writeAtomically(file: string, text: string): void {
     renameSync(beside, file);
   } catch (error) {
     rmSync(beside, { force: true });
-    const reason = error instanceof Error ? error.message.replace(/, \w+ '.*$/s, '') : String(error);
-    throw new Error(`${file}: cannot be written: ${reason}`, { cause: error });
+    throw notWritten(file, error);
   }
   const folder = openSync(dirname(file), 'r');
   try {
@@ -30,4 +30,16 @@ export function writeAtomically(file: string, text: string): void {
   } finally {
     closeSync(folder);
   }
+}
+
+/** Root may change what belongs to the server's own user, who has to be able to read it afterwards. */
+function keepOwner(descriptor: number, file: string): void {
+  const before = statSync(file, { throwIfNoEntry: false });
+  if (before !== undefined && before.uid !== fstatSync(descriptor).uid) fchownSync(descriptor, before.uid, before.gid);
+}
+
+/** @returns what the operator is told: the file, and why in the system's words. */
+export function notWritten(file: string, error: unknown): Error {
+  const reason = error instanceof Error ? error.message.replace(/, \w+ '.*$/s, '') : String(error);
+  return new Error(`${file}: cannot be written: ${reason}`, { cause: error });
 }

@@ -34,7 +34,7 @@ export function addUser(program: Command): void {
       const addresses = options.address ?? defaultAddresses(name, config);
       const wrong = addresses.find((address) => !ADDRESS.test(address));
       if (wrong !== undefined) throw new CliError(`"${wrong}" is no address`);
-      await savePassword(config, { name, addresses }, options);
+      await savePassword(config, { name, addresses }, 'add', options);
       process.stdout.write(
         `${name} gets the mail of ${addresses.length === 0 ? 'no address yet: give one with --address' : addresses.join(', ')}\n`,
       );
@@ -49,7 +49,7 @@ export function addUser(program: Command): void {
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
       const { passwordHash: _old, ...kept } = mustFind(config, name);
-      await savePassword(config, kept, options);
+      await savePassword(config, kept, 'set', options);
       await reload(config);
     });
   user
@@ -88,12 +88,18 @@ function mustFind(config: Config, name: string): UserEntry {
   return user;
 }
 
-async function savePassword(config: Config, user: Omit<UserEntry, 'passwordHash'>, options: Options): Promise<void> {
+async function savePassword(
+  config: Config,
+  user: Omit<UserEntry, 'passwordHash'>,
+  how: 'add' | 'set',
+  options: Options,
+): Promise<void> {
   const { generatePassword } = await import('../supervisor/first-run.ts');
   const { hashPassword } = await import('@posthorn/core/auth/password');
   const given = options.passwordStdin === true ? await readPassword() : undefined;
   const password = given ?? generatePassword();
-  change(config, { set: { ...user, passwordHash: await hashPassword(password) } });
+  const entry = { ...user, passwordHash: await hashPassword(password) };
+  change(config, how === 'add' ? { add: entry } : { set: entry });
   process.stdout.write(
     given === undefined ? `password of ${user.name}: ${password} (shown only now)\n` : `password of ${user.name} is set\n`,
   );
