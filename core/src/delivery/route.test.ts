@@ -39,6 +39,19 @@ describe('the next hop of a recipient', () => {
     expect(keyOf('x@drop.test', from)).toBe('discard');
   });
 
+  it('knows a domain that is written with other than ASCII letters by its A-labels, as addresses have it', () => {
+    const routes = [
+      { to: '*.bücher.test', via: 'smtp://10.0.0.7' },
+      { to: 'Grün.test', via: 'smtp://10.0.0.8' },
+    ];
+    const from = rules({ routes }, { 'bücher.test': { deliver: 'smtp://10.0.0.5' }, 'blau.tést': { deliver: 'maildir' } });
+    expect(keyOf('x@xn--bcher-kva.test', from)).toBe('smtp://10.0.0.5:25');
+    expect(keyOf('x@a.xn--bcher-kva.test', from)).toBe('smtp://10.0.0.7:25');
+    expect(keyOf('x@xn--grn-ioa.test', from)).toBe('smtp://10.0.0.8:25');
+    expect(keyOf('x@blau.xn--tst-bma.TEST', from)).toMatch(/^mx:/);
+    expect(keyOf('x@blau.xn--tst-bma', from)).toMatch(/^550 5\.1\.1 /);
+  });
+
   it('is the MX of the domain, or the address of a literal', () => {
     expect(keyOf('x@Y.test', rules())).toBe('mx:y.test:25');
     expect(makeRouter(rules())({ address: 'x@[192.0.2.1]' }, {})).toMatchObject({ to: 'literal', domain: '192.0.2.1' });

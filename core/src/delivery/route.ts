@@ -5,6 +5,7 @@
  * Recipients with the same `key` go to the same place and share connections. An address that cannot be spoken in SMTP
  * gets a `refused` hop with the reply it deserves. Only compiling bad rules throws, once, at start or reload.
  */
+import { domainToASCII } from 'node:url';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import { addressLiteral } from '../wire/address-literal.ts';
 
@@ -89,8 +90,14 @@ function domainOf(address: string): string | undefined {
   return at < 1 || at === address.length - 1 ? undefined : address.slice(at + 1).toLowerCase();
 }
 
+/** A domain of the configuration as it stands in addresses: lower case, A-labels. */
+function inAddresses(domain: string): string {
+  const lower = domain.toLowerCase();
+  return /^[\x21-\x7e]*$/.test(lower) ? lower : domainToASCII(lower) || lower;
+}
+
 function makeMatcher(to: string): (domain: string) => boolean {
-  const pattern = to.toLowerCase();
+  const pattern = to.startsWith('*.') ? `*.${inAddresses(to.slice(2))}` : inAddresses(to);
   if (pattern === '*') return () => true;
   if (!pattern.startsWith('*.')) return (domain) => domain === pattern;
   const suffix = pattern.slice(1);
@@ -107,11 +114,11 @@ export function makeRouter(rules: RouteRules): Router {
   for (const [domain, { deliver }] of Object.entries(rules.domains)) {
     if (deliver === 'maildir') continue;
     const hop = parseVia(deliver, relay.tls);
-    if (hop.to === 'host') ours.set(domain.toLowerCase(), hop);
+    if (hop.to === 'host') ours.set(inAddresses(domain), hop);
   }
   const routes = relay.routes.map(({ to, via }) => ({ matches: makeMatcher(to), hop: parseVia(via, relay.tls) }));
   const smartHost = relay.via === null ? undefined : parseVia(relay.via, relay.tls);
-  const mailDomains = new Set(Object.keys(rules.domains).map((domain) => domain.toLowerCase()));
+  const mailDomains = new Set(Object.keys(rules.domains).map(inAddresses));
 
   function refuse(reply: string): NextHop {
     return { to: 'refused', key: `refused ${reply}`, reply };
