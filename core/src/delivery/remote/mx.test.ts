@@ -86,6 +86,12 @@ describe('the addresses of a domain', () => {
     ]);
   });
 
+  it('are not what only looks like one: the system would read 012.0.0.1 as 10.0.0.1, which is us', async () => {
+    const names = { 'x.test': { mx: [[10, '012.0.0.1']] }, '012.0.0.1': { a: ['192.0.2.7'] } } as const;
+    expect(await addresses(names)).toEqual(['012.0.0.1 192.0.2.7']);
+    expect(await addresses({ 'x.test': { mx: [[10, '192.0.2.9']] } })).toEqual(['192.0.2.9 192.0.2.9']);
+  });
+
   it('are limited in number', async () => {
     const many = Array.from({ length: 40 }, (_, index) => `192.0.2.${index}`);
     expect(await addresses({ 'x.test': { a: many } })).toHaveLength(10);

@@ -6,7 +6,7 @@
  * out, so that a backup MX never mails itself; when nothing is left, mail for the domain loops back to us.
  * Never throws: a problem is a value with its reply.
  */
-import { isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { type Dns, DnsError } from '../../mail/dns.ts';
 import { isLoopback } from '../../wire/address-literal.ts';
 import type { IsSelf } from '../ports.ts';
@@ -37,8 +37,6 @@ export interface MxPorts {
 const MAX_TARGETS = 10;
 /** MX hosts asked for their addresses. */
 const MAX_HOSTS = 10;
-
-const isAddress = (host: string): boolean => host.includes(':') || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(host);
 
 /** One spelling for each address: `0:0:0:0:0:0:0:1` is `::1`, and an IPv4 address mapped into IPv6 is that address. */
 function canonical(address: string): string {
@@ -78,7 +76,7 @@ interface HostAddresses {
 
 /** IPv6 before IPv4 as RFC 6724 would mostly have it; a host that cannot reach it fails at once and goes on. */
 async function addressesOf(host: string, dns: Dns): Promise<HostAddresses> {
-  if (isAddress(host)) return { addresses: [host], incomplete: false };
+  if (isIP(host) !== 0) return { addresses: [host], incomplete: false };
   const [six, four] = await Promise.all([ask(dns.aaaa(host)), ask(dns.a(host))]);
   const incomplete = six instanceof DnsError || four instanceof DnsError;
   return { addresses: [...(six instanceof DnsError ? [] : six), ...(four instanceof DnsError ? [] : four)], incomplete };
