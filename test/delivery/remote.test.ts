@@ -1,7 +1,9 @@
 /** Delivery to another server over real sockets: what the peer does, and what becomes of each recipient. */
 import { type AddressInfo, createServer } from 'node:net';
+import { createPool } from '@posthorn/core/delivery/remote/pool';
+import { systemClock as clock } from '@posthorn/core/mail/system-clock';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
+import { makeRig, MESSAGE, type Rig, type RigOptions, tableDns } from '../lib/delivery-rig.ts';
 import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
 
 const sinks: Sink[] = [];
@@ -21,6 +23,30 @@ function rigTo(to: Sink, options: RigOptions = {}): Rig {
   });
   rigs.push(rig);
   return rig;
+}
+
+/** A server that takes one message and then sends a reply a byte at a time. */
+async function dripping(): Promise<{ readonly port: number; readonly closed: Promise<void> }> {
+  const replies = ['250 drip', '250 ok', '250 ok', '354 go', '250 ok\r\n250-'];
+  const { promise: closed, resolve: isClosed } = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.write('220 hi\r\n');
+    let drip: NodeJS.Timeout | undefined;
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      clearInterval(drip);
+      server.close();
+      isClosed();
+    });
+    socket.on('data', (chunk) => {
+      if (replies.length === 1 && !chunk.toString('latin1').endsWith('\r\n.\r\n')) return;
+      const reply = replies.shift();
+      if (reply !== undefined) socket.write(replies.length === 0 ? reply : `${reply}\r\n`);
+      if (replies.length === 0) drip ??= setInterval(() => socket.write('x'), 10);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as AddressInfo).port, closed };
 }
 
 afterEach(async () => {
@@ -332,6 +358,44 @@ describe('connections', () => {
       expect.stringMatching(/^deferred: 451 4\.4\.2 .*timed out at body/),
     ]);
     server.close();
+  });
+
+  it('are not kept for a peer that drips bytes of a reply nobody asked for', async () => {
+    const { port, closed } = await dripping();
+    const rig = makeRig({ config: { relay: { via: `smtp://127.0.0.1:${port}` } }, timeouts: { idleMs: 50, quitMs: 50 } });
+    rigs.push(rig);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    await closed;
+    expect(rig.delivery.sizes().connections).toBe(0);
+  });
+
+  it('lost while the next message is read: it is given back at a stop, not forgotten', async () => {
+    const peer = await sink({ script: { dot: { drop: '250 ok' } } });
+    const pool = createPool(
+      { hostname: 'me.test', concurrency: 1, perDestination: 1, avoidMs: 0 },
+      { dns: tableDns({}), isSelf: () => false, random: () => 0, clock },
+    );
+    const hop = { to: 'host', key: 'k', host: '127.0.0.1', port: peer.port, tls: 'never' } as const;
+    const text = Buffer.from(MESSAGE);
+    const submit = (body: () => AsyncIterable<Uint8Array>): Promise<unknown> =>
+      new Promise((done) => {
+        const message = { reversePath: '', recipients: ['b@y.test'], sizeBytes: text.length, eightBit: false, tries: 0, body };
+        pool.submit(hop, { ...message, done });
+      });
+    let read = (): void => undefined;
+    const slow = new Promise<void>((resolve) => (read = resolve));
+    const first = submit(async function* () {
+      yield text;
+    });
+    const second = submit(async function* () {
+      await slow;
+      yield text;
+    });
+    expect(await first).toEqual([{ outcome: 'delivered', reply: '250 ok' }]);
+    await expect.poll(() => pool.sizes().connections).toBe(0);
+    pool.drain();
+    read();
+    expect(await second).toBeUndefined();
   });
 
   it('to a host that takes no mail at all (521) fail for good', async () => {

@@ -212,7 +212,7 @@ export class Connection {
   #rearm(): void {
     if (this.#closed) return;
     const { progress } = this.client;
-    if (progress === this.#seen && this.#connected && this.client.phase !== 'idle') return;
+    if (progress === this.#seen && this.#connected) return;
     this.#seen = progress;
     const now = this.#options.clock.monotonic();
     this.#deadline = now + this.#waitMs();

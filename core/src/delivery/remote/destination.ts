@@ -59,6 +59,8 @@ export class Destination {
   readonly #lines = new Map<Connection, Line>();
   readonly #opener: Opener;
   #opening = 0;
+  /** Messages whose bytes are being read. */
+  #preparing = 0;
   #answered = false;
   #down: { readonly untilMs: number; readonly reply: string } | undefined;
   #shedUntil = 0;
@@ -239,13 +241,19 @@ export class Destination {
   #prepareNext(line: Line, job: Job | undefined): boolean {
     if (job === undefined) return false;
     line.next = 'preparing';
+    this.#preparing++;
     this.#host.setIdle(line.connection, false);
     prepare(job, line.connection.client.capabilities.eightBitMime).then(
-      (prepared) => this.#prepared(line, prepared),
+      (prepared) => {
+        this.#preparing--;
+        this.#prepared(line, prepared);
+      },
       (error: unknown) => {
+        this.#preparing--;
         line.next = undefined;
         this.#defer(job, `451 4.3.0 the message could not be read: ${String(error)}`);
         if (line.connection.client.phase === 'idle') this.#feed(line);
+        else this.pump();
       },
     );
     return true;
@@ -297,7 +305,7 @@ export class Destination {
 
   /** Tells the pool when there is nothing left; what is to be remembered is kept until it is old. */
   #retire(): void {
-    if (this.#ready.length > 0 || this.#opening > 0 || this.#lines.size > 0) return;
+    if (this.#ready.length > 0 || this.#opening > 0 || this.#preparing > 0 || this.#lines.size > 0) return;
     const now = this.#host.clock.monotonic();
     const untilMs = Math.max(this.#down?.untilMs ?? 0, this.#opener.remembersUntil);
     this.#forget?.();
