@@ -26,11 +26,13 @@ const log: Log = {
   error: () => undefined,
   with: () => log,
 };
-const clock = { now: () => Date.now(), monotonic: () => performance.now(), after: () => () => undefined };
+let laterMs = 0;
+const clock = { now: () => Date.now() + laterMs, monotonic: () => performance.now(), after: () => () => undefined };
 const HEAD = Buffer.from('Return-Path: <a@b.example>\r\n');
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'deliver-'));
+  laterMs = 0;
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -146,6 +148,33 @@ describe('a second delivery of the same message', () => {
         .map((name) => name.slice(0, 5))
         .sort(),
     ).toEqual(['01NEW', '01X.p']);
+  });
+});
+
+describe('a delivery after a crash', () => {
+  it('makes what is missing of a Maildir that was begun', async () => {
+    for (const begun of [['tmp'], ['new'], ['new', 'cur']]) {
+      rmSync(join(root, 'alice'), { recursive: true, force: true });
+      for (const folder of begun) mkdirSync(join(root, 'alice/Maildir', folder), { recursive: true });
+      await makeMailbox().deliver('alice', '01A', HEAD, body('A: 1\r\n'));
+      expect([filesIn('new').length, filesIn('tmp').length]).toEqual([1, 0]);
+    }
+  });
+
+  it('is not in the way of what the process before it left, which had the same number', async () => {
+    for (const folder of ['tmp', 'new', 'cur']) mkdirSync(join(root, 'alice/Maildir', folder), { recursive: true });
+    const left = makeMailbox({
+      ...nodeFileCalls,
+      rename: () => {
+        throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      },
+      remove: () => undefined,
+    });
+    await expect(left.deliver('alice', '01A', HEAD, body('A: 1\r\n'))).rejects.toMatchObject({ permanent: false });
+    expect(filesIn('tmp')).toHaveLength(1);
+    laterMs = 1000;
+    await makeMailbox().deliver('alice', '01A', HEAD, body('A: 1\r\n'));
+    expect(filesIn('new')).toHaveLength(1);
   });
 });
 

@@ -41,12 +41,14 @@ class Maildirs implements LocalMailbox {
   readonly #earlier: EarlierDeliveries;
   readonly #folders: FolderSync;
   readonly #underWay = new Map<string, Promise<void>>();
+  readonly #startedAtMs: number;
   #written = 0;
 
   constructor({ root, clock, log, files = nodeFileCalls }: LocalMailboxOptions) {
     this.#root = resolve(root);
     this.#log = log;
     this.#files = files;
+    this.#startedAtMs = clock.now();
     this.#earlier = new EarlierDeliveries(clock, log);
     this.#folders = new FolderSync((path) => files.syncFolder(path));
   }
@@ -80,9 +82,10 @@ class Maildirs implements LocalMailbox {
         await this.#folders.sync(join(maildir, 'new'));
         return;
       }
-      const tmp = join(maildir, 'tmp', `${id}.${process.pid}.${++this.#written}`);
+      // Time tells it from what a process of the same number left, as each of a container's has it.
+      const tmp = join(maildir, 'tmp', `${id}.${process.pid}.${this.#startedAtMs}.${++this.#written}`);
       const name = await this.#write(maildir, tmp, id, head, body);
-      this.#rename(tmp, join(maildir, 'new', name));
+      await this.#rename(maildir, tmp, name);
     } catch (error) {
       throw asMailboxError(error);
     }
@@ -130,16 +133,20 @@ class Maildirs implements LocalMailbox {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
-    let made = false;
-    for (const folder of ['tmp', 'new', 'cur']) made = this.#files.makeFolder(join(maildir, folder)) || made;
-    if (maildir.endsWith(QUARANTINE)) this.#markFolder(maildir);
-    if (made) {
-      for (let path = maildir; ; path = dirname(path)) {
-        await this.#folders.sync(path);
-        if (path === this.#root || path === dirname(path)) break;
-      }
-    }
+    await this.#makeMaildir(maildir);
     return this.#files.create(tmp);
+  }
+
+  async #makeMaildir(maildir: string): Promise<void> {
+    let made = false;
+    // The one that deliveries look for comes last: when it is there, so are the others.
+    for (const folder of ['new', 'cur', 'tmp']) made = this.#files.makeFolder(join(maildir, folder)) || made;
+    if (maildir.endsWith(QUARANTINE)) this.#markFolder(maildir);
+    if (!made) return;
+    for (let path = maildir; ; path = dirname(path)) {
+      await this.#folders.sync(path);
+      if (path === this.#root || path === dirname(path)) break;
+    }
   }
 
   /** Maildir++: an empty file tells programs that this is a folder of the mailbox above it. */
@@ -151,9 +158,17 @@ class Maildirs implements LocalMailbox {
     }
   }
 
-  #rename(tmp: string, to: string): void {
+  async #rename(maildir: string, tmp: string, name: string): Promise<void> {
+    const to = join(maildir, 'new', name);
     try {
-      this.#files.rename(tmp, to);
+      try {
+        this.#files.rename(tmp, to);
+      } catch (error) {
+        // Somebody took new/ away, or never made it.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        await this.#makeMaildir(maildir);
+        this.#files.rename(tmp, to);
+      }
     } catch (error) {
       this.#remove(tmp);
       throw error;
