@@ -38,8 +38,9 @@ export async function deliverLocally(
     return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox' };
   } catch (error) {
     if (error instanceof MailboxError) {
-      const { permanent, enhanced } = error;
-      ports.log.warn('delivery.mailbox', { message: envelope.id, mailbox, permanent, reason: error.message, cause: error.cause });
+      const { permanent, enhanced, message: reason, cause } = error;
+      const why = cause instanceof Error ? { cause: cause.message } : {};
+      ports.log.warn('delivery.mailbox', { message: envelope.id, mailbox, permanent, reason, ...why });
       return permanent
         ? { outcome: 'failed', reply: `550 ${enhanced} ${inHeader(error.message)}` }
         : { outcome: 'deferred', reply: `451 ${enhanced} ${inHeader(error.message)}` };

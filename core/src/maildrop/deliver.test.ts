@@ -224,6 +224,13 @@ describe('when the file system fails', () => {
     expect([filesIn('new').length, filesIn('cur').length]).toEqual([1, 1]);
   });
 
+  it('tells the sender nothing of this machine: the cause is for the log', async () => {
+    writeFileSync(join(root, 'alice'), 'not a folder');
+    const delivery = makeMailbox().deliver('alice', '01A', HEAD, body('A: 1\r\n'));
+    await expect(delivery).rejects.toMatchObject({ cause: { code: 'ENOTDIR' } });
+    await expect(delivery).rejects.not.toThrow(root);
+  });
+
   it('or the message cannot be read: deferred, nothing left behind', async () => {
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield Buffer.from('A: 1\r\n');

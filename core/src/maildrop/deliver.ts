@@ -185,10 +185,11 @@ class Maildirs implements LocalMailbox {
   }
 }
 
+/** The text is for the sender, who reads it in a bounce: no path of this machine in it; that is the cause, for the log. */
 function asMailboxError(error: unknown): MailboxError {
   if (error instanceof MailboxError) return error;
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC') return new MailboxError(false, '4.3.1', 'the disk of the mailbox is full', { cause: error });
   if (code === 'EDQUOT') return new MailboxError(false, '4.2.2', 'the mailbox is over the quota of its disk', { cause: error });
-  return new MailboxError(false, '4.3.0', `the message could not be put into the mailbox: ${String(error)}`, { cause: error });
+  return new MailboxError(false, '4.3.0', 'the message could not be put into the mailbox', { cause: error });
 }

@@ -69,7 +69,8 @@ export function nameOf({ host, address, port }: Target): string {
   return host === address ? `[${address}]:${port}` : `${host}[${address}]:${port}`;
 }
 
-function codeOf(error: unknown): string {
+/** What may be told of a failure in a reply: the system's own words hold paths of this machine. */
+export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
 }
 

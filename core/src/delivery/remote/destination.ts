@@ -13,7 +13,7 @@
 import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import type { SessionEnd } from './client.ts';
-import type { Connection, ConnectionEvents } from './connection.ts';
+import { codeOf, type Connection, type ConnectionEvents } from './connection.ts';
 import { type Job, type Prepared, prepare } from './job.ts';
 import { Opener, type OpenerPorts } from './opening.ts';
 
@@ -251,7 +251,7 @@ export class Destination {
       (error: unknown) => {
         this.#preparing--;
         line.next = undefined;
-        this.#defer(job, `451 4.3.0 the message could not be read: ${String(error)}`);
+        this.#defer(job, `451 4.3.0 the message could not be read: ${codeOf(error)}`);
         if (line.connection.client.phase === 'idle') this.#feed(line);
         else this.pump();
       },
