@@ -1,7 +1,8 @@
 /**
  * Lists the messages of one Maildir: new/ and cur/, by name alone where the names tell the sizes. Used by the opener
  * under the maildrop's lock. Other programs may add, rename and remove files meanwhile: a file seen twice is one
- * message, one that vanished while it was counted is none.
+ * message, one that vanished while it was counted is none. What cannot be read (a folder, a file of another user) is left
+ * out and told to `skipped`: it must not keep its owner from all other mail, and neither must a full disk.
  */
 import { readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 import type { DropMessage } from '../pop3/ports.ts';
 import { parseMessageName, uidlOf, type MessageName } from './file-name.ts';
 import { stampOf, type FolderStamp } from './folder-stamp.ts';
-import { measureFile, readSizeIndex, writeSizeIndex, type MessageSizes } from './size-index.ts';
+import { measureFile, readSizeIndex, writeSizeIndex, type MessageSizes, type Skipped } from './size-index.ts';
 
 export type MessageFolder = 'new' | 'cur';
 
@@ -35,25 +36,26 @@ const MAX_RESCANS = 2;
 /**
  * @param before stamps of new/ and cur/, taken before the call.
  * @returns messages in the order of their names, so in the order of their arrival; at once when no waiting is needed.
- * @throws when a folder or file cannot be read.
+ * @throws when a folder cannot be read.
  */
 export function listMessages(
   maildir: string,
   before: readonly [FolderStamp, FolderStamp],
+  skipped: Skipped,
 ): readonly ListedMessage[] | Promise<readonly ListedMessage[]> {
-  if (before[0].bytes > SMALL_FOLDER_BYTES || before[1].bytes > SMALL_FOLDER_BYTES) return listLarge(maildir, before[1]);
+  if (before[0].bytes > SMALL_FOLDER_BYTES || before[1].bytes > SMALL_FOLDER_BYTES) return listLarge(maildir, before[1], skipped);
   // New first: a message that another program moves to cur/ meanwhile is seen twice rather than not at all.
   const files = unite(readOrNone(join(maildir, 'new')), readOrNone(join(maildir, 'cur')));
-  return sized(files) ?? countSizes(maildir, files);
+  return sized(files) ?? countSizes(maildir, files, skipped);
 }
 
-async function listLarge(maildir: string, curBefore: FolderStamp): Promise<readonly ListedMessage[]> {
+async function listLarge(maildir: string, curBefore: FolderStamp, skipped: Skipped): Promise<readonly ListedMessage[]> {
   const cur = join(maildir, 'cur');
   for (let rescans = 0, stamp = curBefore; ; rescans++) {
     const files = unite(await readdirOrNone(join(maildir, 'new')), await readdirOrNone(cur));
     const after = stampOf(cur);
     // A name that changed in cur/ during the reading may have been missed: a client would think the message is gone.
-    if (after.mtimeNs === stamp.mtimeNs || rescans === MAX_RESCANS) return sized(files) ?? countSizes(maildir, files);
+    if (after.mtimeNs === stamp.mtimeNs || rescans === MAX_RESCANS) return sized(files) ?? countSizes(maildir, files, skipped);
     stamp = after;
   }
 }
@@ -83,8 +85,8 @@ function sized(files: readonly FoundFile[]): ListedMessage[] | undefined {
   return messages;
 }
 
-async function countSizes(maildir: string, files: readonly FoundFile[]): Promise<ListedMessage[]> {
-  const known = await readSizeIndex(maildir);
+async function countSizes(maildir: string, files: readonly FoundFile[], skipped: Skipped): Promise<ListedMessage[]> {
+  const known = await readSizeIndex(maildir, skipped);
   const kept = new Map<string, MessageSizes>();
   const messages: ListedMessage[] = [];
   const uidls = new Set<string>();
@@ -97,15 +99,24 @@ async function countSizes(maildir: string, files: readonly FoundFile[]): Promise
     }
     let sizes = known.get(base);
     if (sizes === undefined) {
-      sizes = await measureFile(join(maildir, file.folder, file.name));
+      sizes = await measure(join(maildir, file.folder, file.name), skipped);
       if (sizes === undefined) continue;
       counted++;
     }
     kept.set(base, sizes);
     messages.push(listed(file, sizes.fileBytes, sizes.wireBytes, uidls));
   }
-  if (counted > 0 || kept.size < known.size) await writeSizeIndex(maildir, kept);
+  if (counted > 0 || kept.size < known.size) await writeSizeIndex(maildir, kept, skipped);
   return messages;
+}
+
+async function measure(path: string, skipped: Skipped): Promise<MessageSizes | undefined> {
+  try {
+    return await measureFile(path);
+  } catch (error) {
+    skipped(path, error);
+    return undefined;
+  }
 }
 
 function listed(file: FoundFile, fileBytes: number, sizeBytes: number, uidls: Set<string>): ListedMessage {

@@ -13,6 +13,7 @@ import type { Maildrop } from '../pop3/ports.ts';
 import { parseMessageName } from './file-name.ts';
 import { readOrNone, type ListedMessage, type MessageFolder } from './listing.ts';
 import type { HeldLock } from './lock.ts';
+import { READ_ONLY } from './size-index.ts';
 import { CrlfStream, toCrlf } from './wire-form.ts';
 
 const readAsync = promisify(read);
@@ -119,12 +120,12 @@ export class LockedDrop implements Maildrop {
   /** @returns a file descriptor. @throws when the message is gone or cannot be read. */
   #open(message: ListedMessage): number {
     try {
-      return openSync(this.#pathOf(message), 'r');
+      return openSync(this.#pathOf(message), READ_ONLY);
     } catch (error) {
       if (!isAbsent(error)) throw error;
       const place = this.#places().get(baseOf(message));
       if (place === undefined) throw error;
-      return openSync(place, 'r');
+      return openSync(place, READ_ONLY);
     }
   }
 

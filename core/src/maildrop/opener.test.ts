@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -7,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -229,6 +231,26 @@ describe('files of other programs', () => {
     expect(await whole(drop, 0)).toBe('A: 1\r\n\r\nx\r\ny\r\n');
     expect(await readAll(drop, 0)).toBe('A: 1\r\n\r\nx\r\ny\r\n');
     expect(await whole(drop, 1)).toBe('A\r\nB\r\n');
+    drop.release();
+  });
+
+  it('that cannot be read are left out and told, and keep nobody from the rest', async () => {
+    put('new', '1700000000.1.host', 'A\n');
+    mkdirSync(join(root, 'alice/Maildir/cur/1700000001.folder'));
+    symlinkSync('1700000002.loop', join(root, 'alice/Maildir/cur/1700000002.loop'));
+    execFileSync('mkfifo', [join(root, 'alice/Maildir/new/1700000003.pipe')]);
+    const drop = await openDrop();
+    expect(drop.messages.map(({ sizeBytes }) => sizeBytes)).toEqual([3]);
+    expect(logged).toEqual(['maildrop.skipped', 'maildrop.skipped', 'maildrop.skipped']);
+    drop.release();
+  });
+
+  it.each(['posthorn-sizes', 'posthorn-sizes.new'])('are counted also where %s cannot be read or written', async (name) => {
+    mkdirSync(join(root, 'alice/Maildir', name));
+    put('new', '1700000000.1.host', 'A\n');
+    const drop = await openDrop();
+    expect(drop.messages.map(({ sizeBytes }) => sizeBytes)).toEqual([3]);
+    expect(logged).toContain('maildrop.skipped');
     drop.release();
   });
 

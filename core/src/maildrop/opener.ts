@@ -77,7 +77,9 @@ class Opener implements MaildropOpener {
     const known = this.#listings.get(maildir, stamps);
     if (known !== undefined) return this.#opened(maildir, known, lock);
     const nowMs = this.#options.clock.now();
-    const listing = listMessages(maildir, stamps);
+    const listing = listMessages(maildir, stamps, (path, error) =>
+      this.#options.log.warn('maildrop.skipped', { path, cause: String(error) }),
+    );
     if (!(listing instanceof Promise)) return this.#remember(maildir, stamps, listing, nowMs, lock);
     return listing.then(
       (messages) => this.#remember(maildir, stamps, messages, nowMs, lock),

@@ -1,8 +1,10 @@
 /**
  * Sizes of messages whose names do not tell them (files that other programs put there), counted once and remembered
  * in `<Maildir>/posthorn-sizes`. Used while the maildrop is locked, so there is one writer. It is a memory, not a
- * record: a missing, damaged or half-written file costs a recount, nothing else. Written as a new file and renamed.
+ * record: a missing, damaged or half-written file costs a recount, nothing else, and so does one that cannot be read or
+ * written, which is told. Written as a new file and renamed.
  */
+import { constants } from 'node:fs';
 import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WireCounter } from './wire-form.ts';
@@ -12,6 +14,9 @@ export interface MessageSizes {
   readonly wireBytes: number;
 }
 
+/** Told what was left out, or could not be remembered, and why. */
+export type Skipped = (path: string, error: unknown) => void;
+
 const FILE = 'posthorn-sizes';
 const HEADER = 'posthorn-sizes 1';
 const MAX_ENTRIES = 100_000;
@@ -19,7 +24,7 @@ const MAX_INDEX_BYTES = 32 * 1024 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 
 /** What is remembered, by base name; empty when there is nothing, or nothing readable. */
-export async function readSizeIndex(maildir: string): Promise<Map<string, MessageSizes>> {
+export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<Map<string, MessageSizes>> {
   const sizes = new Map<string, MessageSizes>();
   const path = join(maildir, FILE);
   let text: string;
@@ -27,8 +32,8 @@ export async function readSizeIndex(maildir: string): Promise<Map<string, Messag
     if ((await stat(path)).size > MAX_INDEX_BYTES) return sizes;
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return sizes;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') skipped(path, error);
+    return sizes;
   }
   const lines = text.split('\n');
   if (lines[0] !== HEADER) return sizes;
@@ -41,27 +46,36 @@ export async function readSizeIndex(maildir: string): Promise<Map<string, Messag
 }
 
 /** Remembers `sizes` in place of what was there; past a bound the rest is counted again next time. */
-export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string, MessageSizes>): Promise<void> {
+export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string, MessageSizes>, skipped: Skipped): Promise<void> {
   const lines = [HEADER];
   for (const [base, { fileBytes, wireBytes }] of sizes) {
     if (lines.length > MAX_ENTRIES) break;
     if (!base.includes('\n')) lines.push(`${base} ${fileBytes} ${wireBytes}`);
   }
   const path = join(maildir, FILE);
-  await writeFile(`${path}.new`, `${lines.join('\n')}\n`);
-  await rename(`${path}.new`, path);
+  try {
+    await writeFile(`${path}.new`, `${lines.join('\n')}\n`);
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    // A full disk above all: whoever wants to fetch mail and delete it must not be kept from it.
+    skipped(path, error);
+  }
 }
 
-/** Reads a file to count it. @returns undefined when it is gone. */
+/** A pipe that nobody writes to would otherwise be waited for. */
+export const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** Reads a file to count it. @returns undefined when it is gone. @throws when it cannot be read, or is none. */
 export async function measureFile(path: string): Promise<MessageSizes | undefined> {
   let file;
   try {
-    file = await open(path, 'r');
+    file = await open(path, READ_ONLY);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
   try {
+    if (!(await file.stat()).isFile()) throw new Error('no regular file');
     const counter = new WireCounter();
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     for (;;) {
