@@ -62,6 +62,15 @@ describe('a valid file', () => {
     expect(() => config.relay.from.push('0.0.0.0/0')).toThrow(TypeError);
     expect(config.domains['example.org']?.plusAddressing).toBe(true);
   });
+  it('gives a POP3 client the ten minutes of RFC 1939, unless it says otherwise', () => {
+    const listeners = ['smtp', 'submission', 'pop3'].map(
+      (name, at) => `{name: ${name}, protocol: ${name}, address: "[::1]:${at + 1}"}`,
+    );
+    const waits = (text: string) => parse(text).listeners.map(({ timeouts }) => timeouts.commandMs / 60_000);
+    expect(waits(`listeners: [${listeners.join()}]`)).toEqual([5, 5, 10]);
+    expect(waits('{}')).toEqual([5, 5, 5, 10, 10]);
+    expect(waits('listeners: [{name: a, protocol: pop3, address: "[::1]:1", timeouts: {commandMs: 2m}}]')).toEqual([2]);
+  });
   it('reads sizes and durations in all their units', () => {
     const config = parse('queue: { retry: [1500, 2s, 1.5m, 2h, 1 d], minFreeBytes: 10 kb }\nthroughput: { spillBytes: 64KiB }');
     expect(config.queue.retry).toEqual([1500, 2000, 90_000, 7_200_000, 86_400_000]);

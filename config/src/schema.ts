@@ -13,7 +13,10 @@ const addressText = z
   .string()
   .regex(/^[^\s<>]{1,320}$/, 'expected an address, such as bob@example.net, or a local part of this domain');
 
-export const listenerSchema = z.strictObject({
+/** Silence while a command is awaited: RFC 5321 §4.5.3.2.7, and RFC 1939 §3, which allows POP3 no less. */
+const COMMAND_MS = { smtp: 300_000, submission: 300_000, pop3: 600_000 } as const;
+
+const listenerShape = z.strictObject({
   name: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected a short name of letters, digits, - and _')
@@ -34,14 +37,19 @@ export const listenerSchema = z.strictObject({
   timeouts: z
     .strictObject({
       commandMs: duration
-        .default(300_000)
-        .describe('Silence while a command is awaited (RFC 5321 §4.5.3.2.7 says 5 minutes, POP3 says 10).'),
+        .optional()
+        .describe('Silence while a command is awaited; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
       dataMs: duration.default(180_000).describe('Silence inside a message.'),
       sessionMs: duration.default(3_600_000).describe('A whole session.'),
     })
     .prefault({}),
   plugins: z.boolean().default(true).describe('`false`: sessions of this listener run no plugin.'),
 });
+
+export const listenerSchema = listenerShape.transform(({ timeouts, ...listener }) => ({
+  ...listener,
+  timeouts: { ...timeouts, commandMs: timeouts.commandMs ?? COMMAND_MS[listener.protocol] },
+}));
 
 export const domainSchema = z.strictObject({
   deliver: deliver
