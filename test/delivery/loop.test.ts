@@ -186,6 +186,9 @@ describe('hooks', () => {
       expect.stringMatching(/^delivered/),
     ]);
     expect(sink.messages.map(({ to }) => to)).toEqual([['yes@y.test']]);
+    // A quarantined message mostly has a forged sender: nobody is told of that recipient.
+    expect(rig.bounces.map(({ text }) => /Final-Recipient: .*/g.exec(text))).toEqual([['Final-Recipient: rfc822; no@y.test']]);
+    expect(rig.bounces[0]?.text).not.toContain('odd@y.test');
   });
 
   it('hear what became of each recipient, and cannot stop it by throwing', async () => {

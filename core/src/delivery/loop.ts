@@ -181,7 +181,8 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   }
 
   function deliver(attempt: Attempt, envelope: Envelope, hop: NextHop, indices: readonly number[]): void {
-    const done = (results: readonly Result[] | undefined, nextHop: string): void => groupDone(attempt, indices, results, nextHop);
+    const done = (results: readonly Result[] | undefined, nextHop: string): void =>
+      groupDone(attempt, envelope, indices, results, nextHop);
     const all = (result: Result): void =>
       done(
         indices.map(() => result),
@@ -218,12 +219,13 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
 
   function groupDone(
     attempt: Attempt,
+    envelope: Envelope,
     indices: readonly number[],
     results: readonly Result[] | undefined,
     nextHop: string,
   ): void {
     if (results === undefined) attempt.untried = true;
-    else attempt.add(indices, results, nextHop);
+    else attempt.add(indices, results, nextHop, envelope);
     if (--attempt.open === 0) void finish(attempt, draining ? 0 : CONGESTED_MS);
   }
 

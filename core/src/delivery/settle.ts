@@ -63,8 +63,9 @@ export function createSettle(ports: DeliveryPorts, hostname: string): Settle {
   }
 
   /** @throws StoreError when the bounce could not be stored */
-  async function bounce(envelope: Envelope, failed: readonly Decided[]): Promise<void> {
-    if (!mayBounce(envelope)) {
+  async function bounce(envelope: Envelope, all: readonly Decided[]): Promise<void> {
+    const failed = all.filter(({ one }) => mayBounce(one.envelope));
+    if (failed.length === 0) {
       counters.add('delivery.bounce.withheld');
       return;
     }
