@@ -187,7 +187,7 @@ describe('hooks', () => {
     ]);
     expect(sink.messages.map(({ to }) => to)).toEqual([['yes@y.test']]);
     // A quarantined message mostly has a forged sender: nobody is told of that recipient.
-    expect(rig.bounces.map(({ text }) => /Final-Recipient: .*/g.exec(text))).toEqual([['Final-Recipient: rfc822; no@y.test']]);
+    expect(rig.bounces.flatMap(({ text }) => text.match(/(?<=^Final-Recipient: rfc822; )\S+/gm))).toEqual(['no@y.test']);
     expect(rig.bounces[0]?.text).not.toContain('odd@y.test');
   });
 
