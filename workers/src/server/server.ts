@@ -135,7 +135,7 @@ class Server {
       dns: createResolver({ ...settings.config.dns, clock: systemClock }),
       pipeline: this.#plugins.pipeline,
       newId: createIds(LAST_MAKER - (this.#start.slot % 36), systemClock.now),
-      isSelf: isSelf(settings.config.listeners),
+      isSelf: isSelf(() => this.#settings.config.listeners),
       clock: systemClock,
       log: this.#log,
       counters: this.#counters,
