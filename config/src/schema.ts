@@ -27,7 +27,10 @@ const listenerShape = z.strictObject({
   address: hostPort.describe('Address and port, such as `0.0.0.0:25` or `[::]:25` (IPv4 too); port 0 takes any free one.'),
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls').describe('`implicit` speaks TLS from the first byte.'),
   plaintextLogin: z.enum(['never', 'loopback', 'always']).default('never').describe('May a password come without TLS?'),
-  maxMessageBytes: bytes.default(50 * 1024 * 1024).describe('A larger message is rejected (552); told to clients as SIZE.'),
+  maxMessageBytes: bytes
+    .refine((value) => value > 0, { error: 'expected a size above 0' })
+    .default(50 * 1024 * 1024)
+    .describe('A larger message is rejected (552); told to clients as SIZE.'),
   maxRecipients: z
     .int()
     .min(100)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureCertificate } from './certificate.ts';
-import { readCertificate } from './settings.ts';
+import { readCertificate, readConfig } from './settings.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -30,4 +30,10 @@ describe('a certificate', () => {
     const broken = await make('chain', '-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n');
     expect(() => readCertificate(broken)).toThrow(/tls\.certificate: .*chain\.pem cannot be used/);
   });
+});
+
+it('a data folder that is a file is found before a start', () => {
+  const file = join(folder, 'posthorn.yaml');
+  writeFileSync(file, 'data: ./posthorn.yaml\n');
+  expect(() => readConfig(file)).toThrow(/^data: .*posthorn\.yaml is a file, not a folder$/);
 });

@@ -3,7 +3,7 @@
  * reload, and by `posthorn check`. All or nothing: what is wrong is a SettingsError with every problem in its text.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { type Config, explain, loadConfig, loadUsers, type Problem } from '@posthorn/config';
 import { ensureCertificate, selfSignedPath } from './certificate.ts';
@@ -18,6 +18,8 @@ export class SettingsError extends Error {
 export function readConfig(file: string): Config {
   const result = loadConfig(file);
   if (!result.ok) throw new SettingsError(textOf(result.problems));
+  const { data } = result.config;
+  if (existsSync(data) && !statSync(data).isDirectory()) throw new SettingsError(`data: ${data} is a file, not a folder`);
   return result.config;
 }
 
