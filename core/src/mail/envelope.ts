@@ -27,6 +27,25 @@ export interface Recipient {
   readonly original?: string;
   /** Mailbox (user name) for a local recipient; absent means the next hop is found by its domain. */
   readonly mailbox?: string;
+  /** NOTIFY= (RFC 3461 §4.1); empty for NEVER, absent when not given: failures and delays are told then. */
+  readonly notify?: readonly Notify[];
+  /** ORCPT= as given, `type;xtext` (RFC 3461 §4.2). */
+  readonly orcpt?: string;
+}
+
+/** What a sender wants a delivery status notification of (RFC 3461 §4.1). */
+export type Notify = 'success' | 'failure' | 'delay';
+
+/** BODY= of MAIL: RFC 6152, and RFC 3030 §3 for binary. */
+export type BodyKind = '7bit' | '8bitmime' | 'binarymime';
+
+/** BY= of MAIL (RFC 2852 §4), its seconds made a time. */
+export interface DeliverBy {
+  readonly atMs: number;
+  /** Past the time: give up and bounce, or go on and tell the sender. */
+  readonly mode: 'return' | 'notify';
+  /** T: each server that passes the message on tells the sender so. */
+  readonly trace: boolean;
 }
 
 export interface Envelope {
@@ -39,8 +58,22 @@ export interface Envelope {
   readonly origin: Origin;
   /** Size of the message as stored: added headers and received bytes. */
   readonly sizeBytes: number;
-  /** BODY= of MAIL (RFC 6152). */
-  readonly body: '7bit' | '8bitmime';
+  readonly body: BodyKind;
+  /** SMTPUTF8 of MAIL (RFC 6531 §3.4): header or addresses may be UTF-8; next hops must offer it too. */
+  readonly smtpUtf8?: true;
+  /** RET= (RFC 3461 §4.3): what a failure notification carries of the message. */
+  readonly ret?: 'full' | 'headers';
+  /** ENVID= as given, xtext (RFC 3461 §4.4). */
+  readonly envid?: string;
+  readonly deliverBy?: DeliverBy;
+  /** HOLDFOR= or HOLDUNTIL= (RFC 4865 §4): no delivery is tried before. */
+  readonly holdUntilMs?: number;
+  /** MT-PRIORITY= (RFC 6710 §4), -9 to 9; absent is 0. */
+  readonly priority?: number;
+  /** REQUIRETLS of MAIL (RFC 8689 §4.2.1). */
+  readonly requireTls?: true;
+  /** The header field `TLS-Required: No` (RFC 8689 §5), where REQUIRETLS was not given: delivery matters more than TLS. */
+  readonly tlsOptional?: true;
   /** Set when scoring or a plugin said quarantine: local delivery files it apart, nothing goes to other servers. */
   readonly quarantine?: string;
 }

@@ -2,13 +2,14 @@
  * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152, AUTH RFC 4954 §5).
  * Called by the verbs with what stands after the path; strict: what is not understood is refused, never skipped.
  */
+import type { BodyKind } from '../mail/envelope.ts';
 import type { Reply } from '../wire/reply.ts';
 import { badParameter501, duplicateParameter501, unknownParameter555 } from './replies.ts';
 
 export interface MailParameters {
   /** SIZE=, in bytes. */
   readonly sizeBytes: number | undefined;
-  readonly body: '7bit' | '8bitmime';
+  readonly body: BodyKind;
 }
 
 const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit' };
@@ -22,7 +23,7 @@ const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit' };
 export function parseMailParameters(rest: string, auth: boolean): MailParameters | Reply {
   if (rest === '') return NO_PARAMETERS;
   let sizeBytes: number | undefined;
-  let body: MailParameters['body'] | undefined;
+  let body: BodyKind | undefined;
   let authSeen = false;
   const words = splitParameters(rest);
   if (words === undefined) return badParameter501;

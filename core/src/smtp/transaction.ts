@@ -3,7 +3,7 @@
  * EHLO, STARTTLS, at the end of data and when the peer is gone: there is nothing to clear and nothing to forget.
  * Owns the message's writer until it is dropped or handed to the sink. Holds no more recipients than the limit.
  */
-import type { Recipient } from '../mail/envelope.ts';
+import type { BodyKind, Recipient } from '../mail/envelope.ts';
 import type { GivenEvidence } from '../hook/contract.ts';
 import type { Resolution } from '../directory/directory.ts';
 import type { MessageWriter } from './ports.ts';
@@ -12,7 +12,7 @@ export class Transaction {
   /** Without brackets; empty for the null reverse-path. */
   readonly reversePath: string;
   readonly declaredSizeBytes: number | undefined;
-  readonly body: '7bit' | '8bitmime';
+  readonly body: BodyKind;
   /** After aliases, by address: an address that is reached twice gets the message once. */
   readonly recipients = new Map<string, Recipient>();
   /** Evidence of the stages mail, rcpt and data. */
@@ -25,7 +25,7 @@ export class Transaction {
   firstRecipient = '';
   #writer: MessageWriter | undefined = undefined;
 
-  constructor(reversePath: string, declaredSizeBytes: number | undefined, body: '7bit' | '8bitmime') {
+  constructor(reversePath: string, declaredSizeBytes: number | undefined, body: BodyKind) {
     this.reversePath = reversePath;
     this.declaredSizeBytes = declaredSizeBytes;
     this.body = body;
