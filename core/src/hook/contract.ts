@@ -5,6 +5,7 @@
  */
 import type { Envelope, Origin } from '../mail/envelope.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
+import type { ClientCertificate, TlsFacts } from '../wire/session.ts';
 
 export const CONTRACT_VERSION = 1;
 
@@ -15,7 +16,12 @@ export interface SessionFacts {
   readonly clientAddress: string;
   readonly clientPort: number;
   readonly helo: string;
-  readonly tls?: { readonly version: string; readonly cipher: string };
+  readonly tls?: {
+    readonly version: string;
+    readonly cipher: string;
+    /** Verified against the listener's `clientCa`. */
+    readonly clientCertificate?: ClientCertificate;
+  };
   readonly user?: string;
 }
 
@@ -186,4 +192,9 @@ export function factsOfOrigin(origin: Origin): SessionFacts {
     helo: origin.helo,
     ...(origin.user === undefined ? {} : { user: origin.user }),
   };
+}
+
+/** What plugins see of TLS: plain data that crosses to their threads. */
+export function tlsForPlugins({ version, cipher, clientCertificate }: TlsFacts): NonNullable<SessionFacts['tls']> {
+  return { version, cipher, ...(clientCertificate === undefined ? {} : { clientCertificate }) };
 }

@@ -1,5 +1,6 @@
 /** What verbs know of the session they answer in: its state, its peer, and the ports. Verbs change nothing in it but the tally. */
 import type { SessionFacts } from '../hook/contract.ts';
+import type { TlsFacts } from '../wire/session.ts';
 import type { Maildrop, Pop3Ports, Pop3Profile } from './ports.ts';
 
 export interface AuthorizationState {
@@ -31,6 +32,8 @@ export interface Conversation {
   readonly ports: Pop3Ports;
   readonly profile: Pop3Profile;
   readonly facts: SessionFacts;
+  /** With what is for no plugin: channel bindings. */
+  readonly tls: TlsFacts | undefined;
   /** The session ended meanwhile: what is under way has to come to nothing. */
   readonly over: boolean;
   readonly tally: Tally;

@@ -7,8 +7,8 @@
  */
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
-import type { Session, SessionOutput } from '../wire/session.ts';
-import type { SessionFacts } from '../hook/contract.ts';
+import type { Session, SessionOutput, TlsFacts } from '../wire/session.ts';
+import { type SessionFacts, tlsForPlugins } from '../hook/contract.ts';
 import { runCommand } from './commands.ts';
 import { assertNever, type Conversation, type State, type Tally } from './conversation.ts';
 import { fail, ok, refusalOf, refuse, type Outcome } from './outcome.ts';
@@ -20,7 +20,7 @@ import { when } from './when.ts';
 export interface Pop3Peer {
   readonly address: string;
   readonly port: number;
-  readonly tls?: { readonly version: string; readonly cipher: string };
+  readonly tls?: TlsFacts;
   readonly sessionId: string;
 }
 
@@ -46,6 +46,7 @@ class Pop3Session implements Session, Conversation {
   readonly profile: Pop3Profile;
   readonly tally: Tally = { retrieved: 0, retrievedBytes: 0, deleted: 0, errors: 0 };
   facts: SessionFacts;
+  tls: TlsFacts | undefined;
 
   readonly #output: SessionOutput;
   readonly #replies: Replies;
@@ -69,8 +70,9 @@ class Pop3Session implements Session, Conversation {
       clientAddress: peer.address,
       clientPort: peer.port,
       helo: '',
-      ...(peer.tls === undefined ? {} : { tls: peer.tls }),
+      ...(peer.tls === undefined ? {} : { tls: tlsForPlugins(peer.tls) }),
     };
+    this.tls = peer.tls;
     this.#output = output;
     this.#replies = new Replies(output);
     this.#lines = new LineReader(profile.maxLineBytes);
@@ -116,8 +118,9 @@ class Pop3Session implements Session, Conversation {
     this.#endTurn();
   }
 
-  secured(tls: { readonly version: string; readonly cipher: string }): void {
-    this.facts = { ...this.facts, tls };
+  secured(tls: TlsFacts): void {
+    this.tls = tls;
+    this.facts = { ...this.facts, tls: tlsForPlugins(tls) };
     if (this.#waiting !== 'tls') return;
     this.#await();
     this.#endTurn();

@@ -2,22 +2,18 @@
  * What one SMTP session knows: its peer, its name, its user, its transaction, and what is read next. Verbs work on it
  * and return replies; the session (smtp/session.ts) alone reads and writes bytes. No I/O of its own but the ports'.
  */
-import type { Edit, GivenEvidence, SessionFacts, Verdict } from '../hook/contract.ts';
+import { type Edit, type GivenEvidence, type SessionFacts, tlsForPlugins, type Verdict } from '../hook/contract.ts';
 import type { Origin } from '../mail/envelope.ts';
 import type { LogFields } from '../observe/log.ts';
 import { isLoopback } from '../wire/address-literal.ts';
 import { parseMailbox } from '../wire/address.ts';
 import type { Reply } from '../wire/reply.ts';
+import type { TlsFacts } from '../wire/session.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import { protocolKeyword } from './received.ts';
 import type { Reception } from './reception.ts';
 import type { Transaction } from './transaction.ts';
 import { gatherEvidence, type Answer } from './verdict.ts';
-
-export interface TlsFacts {
-  readonly version: string;
-  readonly cipher: string;
-}
 
 /** The client's end of the connection. */
 export interface SmtpPeer {
@@ -81,7 +77,7 @@ export class Conversation {
       clientAddress: this.peer.address,
       clientPort: this.peer.port,
       helo: this.helo ?? '',
-      ...(this.tls === undefined ? {} : { tls: this.tls }),
+      ...(this.tls === undefined ? {} : { tls: tlsForPlugins(this.tls) }),
       ...(this.user === undefined ? {} : { user: this.user }),
     });
   }

@@ -7,10 +7,10 @@
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
 import { Reply } from '../wire/reply.ts';
-import type { Session, SessionOutput } from '../wire/session.ts';
+import type { Session, SessionOutput, TlsFacts } from '../wire/session.ts';
 import { acceptMessage } from './acceptance.ts';
 import { refuseOr, runCommand } from './commands.ts';
-import { Conversation, type SmtpPeer, type TlsFacts } from './conversation.ts';
+import { Conversation, type SmtpPeer } from './conversation.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import type { Reception } from './reception.ts';
 import {

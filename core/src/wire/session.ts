@@ -13,6 +13,31 @@ export interface SessionOutput {
   close(): void;
 }
 
+/** A certificate that the client showed in the handshake, and that a CA of the listener's stands for. */
+export interface ClientCertificate {
+  /** `email:alice@example.org`, `dns:host.example.org`, `uri:…`, `ip:…`; the kind in lower case. Other kinds are left out. */
+  readonly subjectAltNames: readonly string[];
+  /** SHA-256 of the certificate, as `AB:CD:…`. */
+  readonly fingerprint256: string;
+}
+
+/** What ties a login to this TLS connection and no other (RFC 5056); for SCRAM-…-PLUS. */
+export interface ChannelBinding {
+  /** `tls-exporter` (RFC 9266): 32 bytes; undefined below TLS 1.3, where it proves too little. */
+  exporter(): Uint8Array | undefined;
+  /** `tls-server-end-point` (RFC 5929 §4): hash of our certificate; undefined when its signature has no hash of its own. */
+  serverEndPoint(): Uint8Array | undefined;
+}
+
+/** What is known of TLS once it is up. */
+export interface TlsFacts {
+  readonly version: string;
+  readonly cipher: string;
+  /** Only one that was verified; absent where the listener asks for none, or the client had none that does. */
+  readonly clientCertificate?: ClientCertificate;
+  readonly channelBinding?: ChannelBinding;
+}
+
 /**
  * What dispatch/connection drives, the same for SMTP and POP3. Nothing here throws.
  * Timeouts are the connection's: it calls `timedOut`, and the session says goodbye in its own words.
@@ -23,7 +48,7 @@ export interface Session {
   /** Bytes from the peer; the buffer may be reused by the caller once this returns. */
   feed(chunk: Uint8Array): void;
   /** TLS is up. */
-  secured(tls: { readonly version: string; readonly cipher: string }): void;
+  secured(tls: TlsFacts): void;
   /** What was written is out, after `write` said false. */
   drained(): void;
   /** No bytes for the time of the state, or the whole session took too long. */
