@@ -12,6 +12,7 @@ export type Report = (path: Path, spot: Spot, message: string, hint?: string) =>
 /** Reports every impossible combination. */
 export function checkCombinations(config: Config, report: Report): void {
   checkListeners(config, report);
+  checkTls(config, report);
   checkScoring(config, report);
   checkDomains(config, report);
   checkRelay(config, report);
@@ -52,6 +53,20 @@ function checkListeners({ listeners }: Config, report: Report): void {
         'see plaintextLogin',
       );
     }
+  }
+}
+
+function checkTls({ tls, listeners }: Config, report: Report): void {
+  if (tls.certificate !== undefined && tls.key === undefined) report(['tls', 'certificate'], 'key', 'has no tls.key beside it');
+  if (tls.key !== undefined && tls.certificate === undefined) report(['tls', 'key'], 'key', 'has no tls.certificate beside it');
+  for (const [index, listener] of listeners.entries()) {
+    const at = (key: string): Path => ['listeners', index, key];
+    if (listener.clientCertificates !== 'off' && listener.clientCa === undefined) {
+      report(at('clientCertificates'), 'value', 'needs clientCa: without it no certificate would count');
+    }
+    if (listener.tls !== 'none') continue;
+    if (listener.requireTls) report(at('requireTls'), 'value', 'nothing could be said here: this listener has `tls: none`');
+    if (listener.clientCertificates !== 'off') report(at('clientCertificates'), 'value', 'this listener has `tls: none`');
   }
 }
 

@@ -43,7 +43,7 @@ describe('a valid file', () => {
     );
     expect(config.data).toBe('/etc/posthorn/data');
     expect(config.users).toBe('/etc/posthorn/users.yaml');
-    expect(config.tls).toEqual({ certificate: '/etc/posthorn/tls/a.pem', key: '/b.pem' });
+    expect(config.tls).toMatchObject({ certificate: '/etc/posthorn/tls/a.pem', key: '/b.pem' });
     expect(config.plugins).toEqual([
       'bayes',
       '/etc/posthorn/mine.ts',

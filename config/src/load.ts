@@ -45,12 +45,29 @@ export function parseConfig(text: string, file: string, machineName: string = ho
 }
 
 function withAbsolutePaths(config: Config, folder: string): Config {
+  const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(folder, path));
+  const pair = <P extends { readonly certificate: string; readonly key: string }>(one: P): P => ({
+    ...one,
+    certificate: resolve(folder, one.certificate),
+    key: resolve(folder, one.key),
+  });
   const { tls } = config;
   return {
     ...config,
     data: resolve(folder, config.data),
     users: resolve(folder, config.users),
-    ...(tls === undefined ? {} : { tls: { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key) } }),
+    tls: {
+      ...tls,
+      certificate: absolute(tls.certificate),
+      key: absolute(tls.key),
+      certificates: tls.certificates.map(pair),
+      ticketSecret: absolute(tls.ticketSecret),
+    },
+    listeners: config.listeners.map((listener) => ({
+      ...listener,
+      certificates: listener.certificates?.map(pair),
+      clientCa: absolute(listener.clientCa),
+    })),
     plugins: config.plugins.map((entry) => {
       if (typeof entry === 'string') return pluginName(entry, folder);
       return Object.fromEntries(Object.entries(entry).map(([name, options]) => [pluginName(name, folder), options]));

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
+import { listenerTlsShape, tlsSchema } from './tls.ts';
 import { bytes, duration, durations } from './units.ts';
 
 /** A local part, or a whole address; what exactly it leads to is the directory's to say. */
@@ -26,6 +27,7 @@ const listenerShape = z.strictObject({
     .describe('`smtp` takes mail from servers, `submission` from users who log in.'),
   address: hostPort.describe('Address and port, such as `0.0.0.0:25` or `[::]:25` (IPv4 too); port 0 takes any free one.'),
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls').describe('`implicit` speaks TLS from the first byte.'),
+  ...listenerTlsShape,
   plaintextLogin: z.enum(['never', 'loopback', 'always']).default('never').describe('May a password come without TLS?'),
   maxMessageBytes: bytes
     .refine((value) => value > 0, { error: 'expected a size above 0' })
@@ -44,6 +46,7 @@ const listenerShape = z.strictObject({
         .describe('Silence while a command is awaited; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
       dataMs: duration.default(180_000).describe('Silence inside a message.'),
       sessionMs: duration.default(3_600_000).describe('A whole session.'),
+      handshakeMs: duration.default(30_000).describe('A TLS handshake, from its first byte to its last.'),
     })
     .prefault({}),
   plugins: z.boolean().default(true).describe('`false`: sessions of this listener run no plugin.'),
@@ -102,13 +105,7 @@ export const configSchema = z.strictObject({
       ].map((one) => listenerSchema.parse(one)),
     )
     .describe('Ports that are listened on; those below 1024 need the right to bind them.'),
-  tls: z
-    .strictObject({
-      certificate: z.string().min(1).describe('PEM file with the chain, own certificate first.'),
-      key: z.string().min(1).describe('PEM file with the private key, without a passphrase.'),
-    })
-    .optional()
-    .describe('Absent: a self-signed certificate is made once under `data`.'),
+  tls: tlsSchema,
   users: z
     .string()
     .min(1)

@@ -11,6 +11,7 @@ export const TEST_POP3_PROFILE: Pop3Profile = {
   listener: 'pop3',
   hostname: 'mx.example.org',
   starttls: true,
+  requireTls: false,
   plaintextLogin: 'always',
   maxLineBytes: 255,
   maxErrors: 10,

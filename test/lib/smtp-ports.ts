@@ -48,6 +48,7 @@ export const TEST_PROFILE: SmtpProfile = {
   hostname: 'mx.example.org',
   kind: 'smtp',
   starttls: true,
+  requireTls: false,
   plaintextLogin: 'never',
   limits: TEST_LIMITS,
 };

@@ -5,13 +5,26 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '@posthorn/config';
 import type { User } from '@posthorn/core/directory/directory';
+import type { TlsIdentity } from '@posthorn/core/dispatch/server-tls';
 
 /** All that a server process works from; made by the supervisor from the YAML file, the users file and the certificate. */
 export interface Settings {
   readonly config: Config;
   readonly users: readonly User[];
-  readonly tls: { readonly certificate: string; readonly key: string };
+  readonly tls: TlsMaterial;
   readonly hostname: string;
+}
+
+/** What TLS is made from, read from files (supervisor/tls-files.ts). */
+export interface TlsMaterial {
+  /** The first is for clients that ask for no name. */
+  readonly identities: readonly TlsIdentity[];
+  /** By the name of a listener that has certificates or a CA of its own. */
+  readonly listeners: Readonly<
+    Record<string, { readonly identities: readonly TlsIdentity[] | undefined; readonly clientCa: string | undefined }>
+  >;
+  /** From which keys of session tickets are derived that other machines have, too. */
+  readonly ticketSecret: Uint8Array | undefined;
 }
 
 /** Supervisor -> server process. */
@@ -25,7 +38,10 @@ export type ToServer =
       readonly spareSlots: readonly number[];
       readonly sessionThreads: number;
       readonly pluginThreads: number;
+      readonly ticketKeys: Uint8Array;
     }
+  /** Certificates or keys of session tickets have changed. */
+  | { readonly to: 'server.tls'; readonly tls: TlsMaterial; readonly ticketKeys: Uint8Array }
   | { readonly to: 'server.reload'; readonly token: number; readonly settings: Settings }
   | { readonly to: 'server.shutdown' }
   | { readonly to: 'server.ask'; readonly token: number; readonly question: ServerQuestion };
@@ -63,6 +79,7 @@ export interface SessionThreadData {
   /** … and a number of its own, never used again in the life of the process. */
   readonly threadIndex: number;
   readonly sessionThreads: number;
+  readonly ticketKeys: Uint8Array;
   readonly admission: SharedArrayBuffer;
   /** To be counted up while the loop turns, so that a stuck thread can be told. */
   readonly heart: Int32Array;
@@ -78,6 +95,7 @@ export type ToSessionThread =
       readonly settings: Settings;
       readonly equipment: MessagePort | undefined;
     }
+  | { readonly to: 'thread.tls'; readonly tls: TlsMaterial; readonly ticketKeys: Uint8Array }
   | { readonly to: 'thread.drain' }
   /** Close what is left, now. */
   | { readonly to: 'thread.stop' }

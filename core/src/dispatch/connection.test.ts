@@ -43,8 +43,9 @@ test('a peer that goes on sending after the last reply is cut off all the same',
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const connection = new Connection(accepted, {
     implicitTls: false,
-    secureContext: undefined,
-    timeouts: { commandMs: 300_000, dataMs: 180_000, sessionMs: 3_600_000 },
+    tls: undefined,
+    timeouts: { commandMs: 300_000, dataMs: 180_000, sessionMs: 3_600_000, handshakeMs: 30_000 },
+    onHandshake: () => undefined,
     now: () => nowMs,
     open: goodbyeTo,
     onEnd: () => end(),

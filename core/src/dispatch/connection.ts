@@ -3,23 +3,27 @@
  * Made by the listener, watched by its sweeper. However it ends, the session hears `closed` once and the owner `onEnd` once.
  */
 import type { Socket } from 'node:net';
-import { TLSSocket, type SecureContext } from 'node:tls';
 import type { Session, SessionOutput } from '../wire/session.ts';
+import type { ServerTls } from './server-tls.ts';
 
 export interface ConnectionTimeouts {
   readonly commandMs: number;
   readonly dataMs: number;
   readonly sessionMs: number;
+  /** A TLS handshake, as a whole: bytes that drip in do not make it longer. */
+  readonly handshakeMs: number;
 }
 
 export interface ConnectionOptions {
   readonly implicitTls: boolean;
-  readonly secureContext: SecureContext | undefined;
+  readonly tls: ServerTls | undefined;
   readonly timeouts: ConnectionTimeouts;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Makes the session; called before any byte is read. */
   readonly open: (output: SessionOutput) => Session;
+  /** A handshake came to its end; `failure` says why it came to nothing. For the log only. */
+  readonly onHandshake: (failure: string | undefined) => void;
   /** Called once; `cause` is for the log only. */
   readonly onEnd: (cause: string | undefined) => void;
 }
@@ -28,7 +32,6 @@ export interface ConnectionOptions {
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 /** How long a peer may take to take the last reply and close after we did. */
 const LINGER_MS = 5_000;
-const HANDSHAKE_MS = 30_000;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -69,7 +72,7 @@ export class Connection {
     else if (this.#phase === 'closing') {
       if (silentMs > LINGER_MS) this.#socket.destroy();
     } else if (this.#phase === 'handshake') {
-      if (silentMs > HANDSHAKE_MS) this.#end('TLS handshake took too long');
+      if (silentMs > this.#options.timeouts.handshakeMs) this.#end('took too long');
     } else if (nowMs - this.#startedAtMs > this.#options.timeouts.sessionMs) {
       this.#session.timedOut();
     } else {
@@ -115,7 +118,7 @@ export class Connection {
       if (this.#phase === 'open' && this.#session.waitsFor === 'verdict') this.#peerEnded = true;
       else this.#close();
     });
-    socket.on('error', (error) => this.#end(error.message));
+    socket.on('error', (error) => this.#end(causeOf(error)));
     socket.on('close', () => this.#end(undefined));
   }
 
@@ -128,22 +131,28 @@ export class Connection {
   }
 
   #startTls(then: () => void): void {
-    const secureContext = this.#options.secureContext;
-    if (secureContext === undefined || this.#phase !== 'open') return;
+    const { tls } = this.#options;
+    if (tls === undefined || this.#phase !== 'open') return;
     this.#phase = 'handshake';
     this.#lastHeardAtMs = this.#options.now();
     const plain = this.#socket;
     plain.removeAllListeners('data');
     plain.removeAllListeners('drain');
     plain.removeAllListeners('end');
-    const secure = new TLSSocket(plain, { isServer: true, secureContext });
+    const secure = tls.secure(plain);
     this.#socket = secure;
     this.#listen();
     secure.once('secure', () => {
       if (this.#phase !== 'handshake') return;
+      const secured = tls.secured(secure);
+      if (!secured.ok) {
+        this.#end(secured.cause);
+        return;
+      }
       this.#phase = 'open';
       this.#lastHeardAtMs = this.#options.now();
-      this.#session.secured({ version: secure.getProtocol() ?? 'unknown', cipher: secure.getCipher().standardName });
+      this.#options.onHandshake(undefined);
+      this.#session.secured(secured.facts);
       then();
     });
   }
@@ -151,7 +160,7 @@ export class Connection {
   #close(): void {
     if (this.#phase === 'ended' || this.#phase === 'closing') return;
     if (this.#phase === 'handshake') {
-      this.#end('closed in the TLS handshake');
+      this.#end('closed by the client');
       return;
     }
     this.#phase = 'closing';
@@ -163,9 +172,15 @@ export class Connection {
 
   #end(cause: string | undefined): void {
     if (this.#phase === 'ended') return;
+    if (this.#phase === 'handshake') this.#options.onHandshake(cause ?? 'connection lost');
     this.#phase = 'ended';
     this.#socket.destroy();
     this.#session.closed();
     this.#options.onEnd(cause);
   }
+}
+
+/** OpenSSL's message has an address and a line of its source in it; its reason says what was wrong. */
+function causeOf(error: Error & { readonly reason?: string }): string {
+  return error.reason ?? error.message;
 }

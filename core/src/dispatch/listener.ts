@@ -4,12 +4,12 @@
  * Refuses at the door what admission refuses, keeps its connections, sweeps their timeouts.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Session, SessionOutput } from '../wire/session.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { Connection, type ConnectionTimeouts } from './connection.ts';
+import type { ServerTls } from './server-tls.ts';
 
 /** Where a connection came from, noted at accept: a closed socket does not know it any more. */
 export interface Peer {
@@ -35,7 +35,7 @@ export interface ListenerOptions {
 /** What a reload may change while connections go on; each connection keeps what it began with. */
 export interface ListenerSettings {
   readonly timeouts: ConnectionTimeouts;
-  readonly secureContext: SecureContext | undefined;
+  readonly tls: ServerTls | undefined;
   readonly open: (peer: Peer, output: SessionOutput) => Session;
 }
 
@@ -86,6 +86,11 @@ export class Listener {
     this.#settings = settings;
   }
 
+  /** Certificates or keys of session tickets changed, and nothing else. */
+  changeTls(tls: ServerTls | undefined): void {
+    this.#settings = { ...this.#settings, tls };
+  }
+
   /** Takes no new connection and asks the running ones to finish; resolves when the last one is gone. */
   async drain(): Promise<void> {
     this.#server.close();
@@ -117,10 +122,11 @@ export class Listener {
     const settings = this.#settings;
     const connection: Connection = new Connection(socket, {
       implicitTls: this.#options.implicitTls,
-      secureContext: settings.secureContext,
+      tls: settings.tls,
       timeouts: settings.timeouts,
       now: this.#options.now,
       open: (output) => settings.open(peer, output),
+      onHandshake: (failure) => this.#handshake(peer, failure),
       onEnd: (cause) => {
         admission.leave(address);
         this.#connections.delete(connection);
@@ -131,6 +137,14 @@ export class Listener {
     });
     this.#connections.add(connection);
     connection.start();
+  }
+
+  #handshake({ address, sessionId }: Peer, failure: string | undefined): void {
+    const { protocol, counters, log, name } = this.#options;
+    counters.add(failure === undefined ? `${protocol}.tls` : `${protocol}.tls-failed`);
+    if (failure !== undefined) {
+      log.info('tls-handshake-failed', { session: sessionId, listener: name, client: address, cause: failure });
+    }
   }
 
   #refuse(socket: Socket, client: string, refusal: Refusal): void {

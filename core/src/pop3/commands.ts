@@ -33,6 +33,9 @@ interface Row<S extends State, A> {
   readonly last?: boolean;
 }
 
+/** What a listener with `requireTls` does in clear. */
+const BEFORE_TLS = new Set(['CAPA', 'STLS', 'QUIT']);
+
 /** A row, ready to run in the state it is for. */
 type Run<S extends State> = (c: Conversation, state: S, argument: string | undefined) => Outcome | Promise<Outcome>;
 
@@ -97,7 +100,10 @@ export function runCommand(
   const argument = space < 0 || space === text.length - 1 ? undefined : text.slice(space + 1);
   if (state.at === 'authorization') {
     const run = AUTHORIZATION.get(verb);
-    if (run !== undefined) return run(c, state, argument);
+    if (run !== undefined) {
+      const misplaced = c.profile.requireTls && c.tls === undefined && !BEFORE_TLS.has(verb);
+      return misplaced ? refuse('Nothing without TLS: use STLS first') : run(c, state, argument);
+    }
     return TRANSACTION.has(verb) ? refuse('Log in first') : refuse('Unknown command');
   }
   const run = TRANSACTION.get(verb);

@@ -10,7 +10,8 @@ import type { Maildrop, Pop3Profile } from './ports.ts';
 
 /** May a password be sent now? In clear only where the listener says so. */
 export function mayLogIn(profile: Pop3Profile, secure: boolean, address: string): boolean {
-  return secure || profile.plaintextLogin === 'always' || (profile.plaintextLogin === 'loopback' && isLoopback(address));
+  if (secure || profile.requireTls) return secure;
+  return profile.plaintextLogin === 'always' || (profile.plaintextLogin === 'loopback' && isLoopback(address));
 }
 
 export function loginRefusedInClear(profile: Pop3Profile): Outcome {

@@ -44,6 +44,8 @@ export interface Pop3Profile {
   readonly listener: string;
   readonly hostname: string;
   readonly starttls: boolean;
+  /** Nothing but CAPA, STLS and QUIT is done before TLS. */
+  readonly requireTls: boolean;
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
   /** Command line with CRLF; RFC 2449 §4 says 255, AUTH and long passwords need more. */
   readonly maxLineBytes: number;

@@ -6,7 +6,7 @@
 import type { Stage, Verdict } from '../hook/contract.ts';
 import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
-import { notImplemented502, notSmtp421, refusedSession503, unknownCommand500 } from './replies.ts';
+import { notImplemented502, notSmtp421, refusedSession503, startTlsFirst530, unknownCommand500 } from './replies.ts';
 import { afterVerdict, refusalOf, type Answer } from './verdict.ts';
 import { auth } from './verbs/auth.ts';
 import { data } from './verbs/data.ts';
@@ -29,6 +29,9 @@ const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'BDAT', 'SEND', 'SOML',
 /** A web browser, or a script in one, that was pointed at a mail port. */
 const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
 
+/** What a listener with `requireTls` does in clear (RFC 3207 §4). */
+const BEFORE_TLS = new Set(['EHLO', 'STARTTLS', 'NOOP', 'QUIT']);
+
 /** Runs one command line, without its CRLF. */
 export function runCommand(conversation: Conversation, line: string): Answer {
   const blank = line.indexOf(' ');
@@ -37,6 +40,7 @@ export function runCommand(conversation: Conversation, line: string): Answer {
   if (command === undefined)
     return HTTP.has(verb) ? notSmtp421 : NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
   if (conversation.refused && verb !== 'QUIT') return refusedSession503;
+  if (conversation.profile.requireTls && conversation.tls === undefined && !BEFORE_TLS.has(verb)) return startTlsFirst530;
   const misplaced = command.rule(conversation);
   if (misplaced !== undefined) return misplaced;
   const parsed = command.check(conversation, blank < 0 ? '' : line.slice(blank + 1).trim());

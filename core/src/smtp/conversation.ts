@@ -110,7 +110,9 @@ export class Conversation {
 
   /** May a password be sent as things are? */
   get takesPassword(): boolean {
-    if (this.tls !== undefined || this.profile.plaintextLogin === 'always') return true;
+    if (this.tls !== undefined) return true;
+    if (this.profile.requireTls) return false;
+    if (this.profile.plaintextLogin === 'always') return true;
     return this.profile.plaintextLogin === 'loopback' && isLoopback(this.peer.address);
   }
 

@@ -83,6 +83,8 @@ export interface SmtpProfile {
   /** `submission` asks for AUTH before MAIL. */
   readonly kind: 'smtp' | 'submission';
   readonly starttls: boolean;
+  /** Nothing but EHLO, STARTTLS, NOOP and QUIT is done before TLS (RFC 3207 §4). */
+  readonly requireTls: boolean;
   /** May a password come without TLS? */
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
   readonly limits: SmtpLimits;

@@ -120,6 +120,7 @@ export function wireReception(parts: ReceptionParts): Reception {
         listener: listener.name,
         hostname: parts.hostname,
         starttls: listener.tls === 'starttls',
+        requireTls: listener.requireTls,
         plaintextLogin: listener.plaintextLogin,
       };
       if (listener.protocol === 'pop3') {

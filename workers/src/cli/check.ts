@@ -7,7 +7,8 @@ import { type Config, explain, problemsInFile } from '@posthorn/config';
 import { createDirectory } from '@posthorn/core/directory/domains';
 import type { Command } from 'commander';
 import type { LoadedPlugin } from '../plugin/loader.ts';
-import { readCertificate, readConfig, readUsers } from '../supervisor/settings.ts';
+import { readConfig, readUsers } from '../supervisor/settings.ts';
+import { readTls } from '../supervisor/tls-files.ts';
 import { CliError, warn } from './common.ts';
 
 export function addCheck(program: Command): void {
@@ -18,7 +19,7 @@ export function addCheck(program: Command): void {
     .action(async (file: string) => {
       const config = readConfig(file);
       const users = readUsers(config);
-      if (config.tls !== undefined) readCertificate(config.tls);
+      await readTls(config);
       const plugins = await readPlugins(config, file);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
       const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;

@@ -51,6 +51,7 @@ class Server {
         slot: start.slot,
         processes: start.processes,
         threads: start.sessionThreads,
+        ticketKeys: start.ticketKeys,
         admission: this.#admission,
         log: this.#log,
         equip: () => this.#plugins.equip(),
@@ -95,6 +96,12 @@ class Server {
     } catch (error) {
       tell({ to: 'master.reloaded', token, problem: messageOf(error) });
     }
+  }
+
+  /** Sessions begun from now on get these. */
+  changeTls(tls: Settings['tls'], ticketKeys: Uint8Array): void {
+    this.#settings = { ...this.#settings, tls };
+    this.#threads.changeTls(tls, ticketKeys);
   }
 
   async answer(token: number, question: ServerQuestion): Promise<void> {
@@ -201,6 +208,9 @@ function main(): void {
         break;
       case 'server.reload':
         void server?.reload(message.token, message.settings);
+        break;
+      case 'server.tls':
+        server?.changeTls(message.tls, message.ticketKeys);
         break;
       case 'server.shutdown':
         void server?.shutDown();

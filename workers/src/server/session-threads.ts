@@ -12,6 +12,8 @@ export interface SessionThreadsOptions {
   readonly slot: number;
   readonly processes: number;
   readonly threads: number;
+  /** Of session tickets, at the start. */
+  readonly ticketKeys: Uint8Array;
   readonly admission: AdmissionControl;
   readonly log: Log;
   /** What else a new thread is given: a port of the pool of plugin threads. */
@@ -55,6 +57,7 @@ export class SessionThreads {
   readonly #threads: (Thread | undefined)[] = [];
   readonly #watch: NodeJS.Timeout;
   #settings: Settings;
+  #ticketKeys: Uint8Array;
   /** Never reused: names of sessions, messages and memory carry it. */
   #nextIndex = 0;
   #ending = false;
@@ -68,6 +71,7 @@ export class SessionThreads {
   constructor(options: SessionThreadsOptions, settings: Settings) {
     this.#options = options;
     this.#settings = settings;
+    this.#ticketKeys = options.ticketKeys;
     this.#watch = setInterval(() => this.#lookForStuck(), WATCH_MS);
     this.#watch.unref();
   }
@@ -93,6 +97,13 @@ export class SessionThreads {
       thread.worker.postMessage(message, equipment?.transfer ?? []);
     });
     return answers.flatMap((answer) => (answer.to === 'main.reloaded' && answer.problem !== undefined ? [answer.problem] : []));
+  }
+
+  /** Gives all threads new certificates and keys of session tickets; those started later begin with them. */
+  changeTls(tls: Settings['tls'], ticketKeys: Uint8Array): void {
+    this.#settings = { ...this.#settings, tls };
+    this.#ticketKeys = ticketKeys;
+    this.broadcast({ to: 'thread.tls', tls, ticketKeys });
   }
 
   broadcast(message: ToSessionThread): void {
@@ -135,6 +146,7 @@ export class SessionThreads {
       place,
       threadIndex: index,
       sessionThreads: threads,
+      ticketKeys: this.#ticketKeys,
       admission: admission.memory,
       heart,
       equipment: data,

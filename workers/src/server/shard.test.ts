@@ -24,7 +24,7 @@ test('what the store says of damage and of trouble in the background is in the l
   const settings = {
     config: { ...configSchema.parse({ data }), hostname: 'mx.test' },
     users: [],
-    tls: { certificate: '', key: '' },
+    tls: { identities: [], listeners: {}, ticketSecret: undefined },
     hostname: 'mx.test',
   };
   const queue = makeQueue(3, { settings, clock: systemClock, log, counters: createCounters() });

@@ -2,7 +2,6 @@
  * A session thread: listens, runs SMTP and POP3 sessions, and hands accepted messages to the main thread. Started by
  * session-threads.ts. A reload gives new connections a new set of ports; those that run keep what they began with.
  */
-import { createSecureContext, type SecureContext } from 'node:tls';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ListenerConfig } from '@posthorn/config';
 import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
@@ -17,6 +16,7 @@ import { createIds } from '../ids.ts';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from '../ipc.ts';
 import { lockDirectoryOf } from '../lock-directory.ts';
 import { createLog } from '../log.ts';
+import { listenerTls } from './listener-tls.ts';
 import { createMessageSink } from './message-sink.ts';
 import { shareOf } from '../threads.ts';
 
@@ -72,7 +72,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   const listeners = new Map<string, Listener>();
   /** Those that a reload took out, until their last session is gone. */
   const leaving = new Map<Listener, Promise<void>>();
-  const life = { draining: false };
+  const life = { draining: false, settings: data.settings, ticketKeys: data.ticketKeys };
 
   function settingsFor(settings: Settings): (listener: ListenerConfig) => ListenerSettings {
     const wired = wireReception({
@@ -90,14 +90,9 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       counters,
     });
     reception = wired;
-    const secureContext: SecureContext = createSecureContext({
-      cert: settings.tls.certificate,
-      key: settings.tls.key,
-      minVersion: 'TLSv1.2',
-    });
     return (listener) => ({
       timeouts: listener.timeouts,
-      secureContext: listener.tls === 'none' ? undefined : secureContext,
+      tls: listenerTls(settings, listener, settings.tls, life.ticketKeys),
       open: wired.sessionsFor(listener),
     });
   }
@@ -105,9 +100,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   /** Opens what is new, changes what stays, drains what is not in the settings any more. */
   async function listen(settings: Settings): Promise<void> {
     const settingsOf = settingsFor(settings);
-    const wanted = new Map(
-      settings.config.listeners.map((one) => [`${one.name} ${one.protocol} ${one.address} ${one.tls}`, one]),
-    );
+    life.settings = settings;
+    const wanted = new Map(settings.config.listeners.map((one) => [keyOf(one), one]));
     for (const [key, listener] of listeners) {
       if (wanted.has(key)) continue;
       listeners.delete(key);
@@ -142,6 +136,24 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       // The order to drain came while it was being opened, and did not find it.
       if (life.draining) await listener.drain();
     }
+    // Certificates changed while a listener was being opened.
+    if (life.settings !== settings) changeTls(life.settings.tls, life.ticketKeys);
+  }
+
+  /** Certificates or keys of tickets changed; the supervisor has seen that they can be used. */
+  function changeTls(tls: Settings['tls'], ticketKeys: Uint8Array): void {
+    life.settings = { ...life.settings, tls };
+    life.ticketKeys = ticketKeys;
+    for (const one of life.settings.config.listeners) {
+      try {
+        listeners.get(keyOf(one))?.changeTls(listenerTls(life.settings, one, tls, ticketKeys));
+      } catch (error) {
+        log.error('certificates-not-changed', {
+          listener: one.name,
+          cause: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
   }
 
   async function reload(token: number, settings: Settings, equipment: MessagePort | undefined): Promise<void> {
@@ -174,6 +186,9 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       case 'thread.reload':
         void reload(message.token, message.settings, message.equipment);
         break;
+      case 'thread.tls':
+        changeTls(message.tls, message.ticketKeys);
+        break;
       case 'thread.drain':
         void drain();
         break;
@@ -189,6 +204,11 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
 
   await begun;
   post({ to: 'main.listening' });
+}
+
+/** What makes a listener another one. */
+function keyOf({ name, protocol, address, tls }: ListenerConfig): string {
+  return `${name} ${protocol} ${address} ${tls}`;
 }
 
 if (parentPort !== null) {

@@ -6,10 +6,12 @@ import { readdir } from 'node:fs/promises';
 import type { ListenerConfig } from '@posthorn/config';
 import type { OwnedLog } from '../log.ts';
 import { createLog } from '../log.ts';
-import type { ServerQuestion, Settings, ToMaster, ToServer } from '../ipc.ts';
+import type { ServerQuestion, Settings, TlsMaterial, ToMaster, ToServer } from '../ipc.ts';
 import { checkPorts } from './ports-free.ts';
 import { Slot } from './slot.ts';
 import { type Sizes, sizesOf } from '../threads.ts';
+import { readTls } from './tls-files.ts';
+import { TlsUpkeep } from './tls-upkeep.ts';
 
 export interface MasterOptions {
   /** Reads configuration, users and certificate anew. @throws Error with a text for the operator */
@@ -73,6 +75,7 @@ class Supervisor implements Master {
   readonly #options: MasterOptions;
   readonly #log: OwnedLog;
   readonly #sizes: Sizes;
+  readonly #tls: TlsUpkeep;
   readonly #slots: Slot[] = [];
   readonly #ready = new Set<number>();
   /** What the process in each slot works from, or was started with. */
@@ -94,6 +97,18 @@ class Supervisor implements Master {
     this.ended = this.#ended.promise;
     this.#log = createLog({ ...settings.config.log, fields: {} });
     this.#sizes = sizesOf(settings.config.throughput);
+    this.#tls = new TlsUpkeep(
+      {
+        log: this.#log,
+        now: Date.now,
+        inTurn: (look) => (this.#reloading = this.#reloading.then(look)),
+        read: (config) => readTls(config, () => undefined),
+        onChange: (tls, ticketKeys) => this.#tlsChanged(tls, ticketKeys),
+      },
+      settings.config,
+      settings.tls,
+    );
+    this.#tls.start();
     for (let slot = 0; slot < this.#sizes.processes; slot++) {
       const one = new Slot({
         slot,
@@ -109,6 +124,7 @@ class Supervisor implements Master {
             spareSlots: spare.filter((other) => other % this.#sizes.processes === slot),
             sessionThreads: this.#sizes.sessionThreads,
             pluginThreads: this.#sizes.pluginThreads,
+            ticketKeys: this.#tls.ticketKeys,
           };
         },
         onMessage: (message) => this.#heard(slot, message),
@@ -144,7 +160,14 @@ class Supervisor implements Master {
       await this.#tellSettings();
       throw refused;
     }
+    this.#tls.adopt(settings.config, settings.tls);
     this.#log.info('reloaded');
+  }
+
+  /** Every process is told at once: a process that is being started reads its messages in their order. */
+  #tlsChanged(tls: TlsMaterial, ticketKeys: Uint8Array): void {
+    this.#settings = { ...this.#settings, tls };
+    for (const slot of this.#slots) slot.send({ to: 'server.tls', tls, ticketKeys });
   }
 
   async #tellSettings(): Promise<void> {
@@ -177,6 +200,7 @@ class Supervisor implements Master {
 
   async #stop(): Promise<void> {
     this.#log.info('stopping');
+    this.#tls.stop();
     const graceMs = 2 * this.#settings.config.shutdown.graceMs + KILL_AFTER_MS;
     await Promise.all(this.#slots.map((slot) => slot.stop(graceMs)));
     this.#log.info('stopped');

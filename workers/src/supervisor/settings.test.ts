@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureCertificate } from './certificate.ts';
-import { readCertificate, readConfig } from './settings.ts';
+import { readConfig } from './settings.ts';
+import { readIdentity } from './tls-files.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -22,13 +23,13 @@ async function make(name: string, more = ''): Promise<{ certificate: string; key
 describe('a certificate', () => {
   it('is taken with its key, and not with another', async () => {
     const [one, other] = [await make('one'), await make('other')];
-    expect(readCertificate(one).certificate).toContain('BEGIN CERTIFICATE');
-    expect(() => readCertificate({ ...one, key: other.key })).toThrow(/is not the key of/);
+    expect(readIdentity(one, 'tls').certificate).toContain('BEGIN CERTIFICATE');
+    expect(() => readIdentity({ ...one, key: other.key }, 'tls')).toThrow(/is not the key of/);
   });
 
   it('that no session thread could use is found before one starts', async () => {
     const broken = await make('chain', '-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n');
-    expect(() => readCertificate(broken)).toThrow(/tls\.certificate: .*chain\.pem cannot be used/);
+    expect(() => readIdentity(broken, 'tls')).toThrow(/tls\.certificate: .*chain\.pem cannot be used/);
   });
 });
 

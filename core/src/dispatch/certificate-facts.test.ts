@@ -1,0 +1,45 @@
+import { createHash, type X509Certificate } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { serverEndPointOf, subjectAltNamesOf } from './certificate-facts.ts';
+
+describe('names of a certificate', () => {
+  it('are of the kinds a login can be by', () => {
+    expect(subjectAltNamesOf('email:alice@example.org, DNS:a.example, URI:urn:x, IP Address:192.0.2.1')).toEqual([
+      'email:alice@example.org',
+      'dns:a.example',
+      'uri:urn:x',
+      'ip:192.0.2.1',
+    ]);
+    expect(subjectAltNamesOf('othername:<unsupported>, DNS:a.example')).toEqual(['dns:a.example']);
+    expect(subjectAltNamesOf(undefined)).toEqual([]);
+  });
+
+  it('cannot be smuggled in by one that has a comma in it', () => {
+    expect(subjectAltNamesOf('email:"x@example.org, email:root@example.org", DNS:b.example')).toEqual([
+      'email:x@example.org, email:root@example.org',
+      'dns:b.example',
+    ]);
+    expect(subjectAltNamesOf('email:"a\\u0000@example.org"')).toEqual([]);
+    expect(subjectAltNamesOf('email:"not closed, DNS:b.example')).toEqual([]);
+    expect(subjectAltNamesOf('email:a"b, DNS:b.example')).toEqual([]);
+  });
+});
+
+describe('tls-server-end-point', () => {
+  const of = (signatureAlgorithm: string | undefined) =>
+    serverEndPointOf({ signatureAlgorithm, raw: Buffer.from('der') } as unknown as X509Certificate);
+  const hash = (name: string) => createHash(name).update('der').digest();
+
+  it('has the hash of the signature', () => {
+    expect(of('ecdsa-with-SHA384')).toEqual(hash('sha384'));
+    expect(of('sha512WithRSAEncryption')).toEqual(hash('sha512'));
+  });
+  it('has SHA-256 in place of MD5 and SHA-1', () => {
+    expect(of('sha1WithRSAEncryption')).toEqual(hash('sha256'));
+    expect(of('md5WithRSAEncryption')).toEqual(hash('sha256'));
+  });
+  it('is not there for a signature without a hash', () => {
+    expect(of('ED25519')).toBeUndefined();
+    expect(of(undefined)).toBeUndefined();
+  });
+});

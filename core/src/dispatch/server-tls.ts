@@ -1,0 +1,182 @@
+/**
+ * TLS as server for one listener: certificates by the name a client asks for, the profile, client certificates, session
+ * tickets. The thread makes one for each listener and set of settings; connection.ts wraps its socket by it and asks it
+ * for the facts. A broken certificate throws when it is made, never in a handshake of another name.
+ */
+import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import type { TlsFacts } from '../wire/session.ts';
+import { serverEndPointOf, subjectAltNamesOf } from './certificate-facts.ts';
+import { ALPN, profileOptions, type TlsProfile } from './tls-profile.ts';
+
+/** A certificate with its key, as it is shown. */
+export interface TlsIdentity {
+  /** PEM: the chain, own certificate first. */
+  readonly certificate: string;
+  /** PEM. */
+  readonly key: string;
+  /** In lower case; `*.example.org` stands for one label more. */
+  readonly names: readonly string[];
+  /** Node's name of the kind of key, `ec` or `rsa`: a client that cannot do the one may be shown the other. */
+  readonly keyType: string;
+  readonly fingerprint256: string;
+  /** When it expires, in milliseconds since 1970. */
+  readonly endsAtMs: number;
+}
+
+export interface ServerTlsOptions {
+  readonly listener: string;
+  readonly protocol: keyof typeof ALPN;
+  readonly profile: TlsProfile;
+  /** The first is for clients that ask for no name, or for one that nobody has. */
+  readonly identities: readonly TlsIdentity[];
+  readonly clientCertificates: 'off' | 'request' | 'require';
+  /** PEM of the CAs whose client certificates count. */
+  readonly clientCa: string | undefined;
+  /** 48 bytes, the same for all threads, processes and machines that take up each other's sessions. */
+  readonly ticketKeys: Uint8Array;
+  /** Seconds for which a session may be taken up again. */
+  readonly sessionTimeoutSeconds: number;
+}
+
+/** The end of a handshake: the facts, or why the connection is not to be used. */
+export type Secured = { readonly ok: true; readonly facts: TlsFacts } | { readonly ok: false; readonly cause: string };
+
+/** Node says so on its sockets, though its types do not. Where it is missing no certificate counts. */
+interface Verified {
+  readonly ssl?: { readonly verifyError?: () => { readonly code?: string; readonly message: string } | null };
+}
+
+/** OpenSSL's bound: what a session belongs to. */
+const SCOPE_BYTES = 32;
+
+export class ServerTls {
+  readonly #options: ServerTlsOptions;
+  readonly #default: SecureContext;
+  readonly #byName = new Map<string, TlsIdentity[]>();
+  /** Made when first asked for: with hundreds of certificates a reload would hold up every session of the thread. */
+  readonly #contexts = new Map<string, SecureContext>();
+
+  /** @throws Error when the default certificate, its key or the CA file cannot be used */
+  constructor(options: ServerTlsOptions) {
+    this.#options = options;
+    const [first] = options.identities;
+    if (first === undefined) throw new Error(`listener ${options.listener} has no certificate`);
+    for (const identity of options.identities) {
+      for (const name of identity.names) this.#byName.set(name, [...(this.#byName.get(name) ?? []), identity]);
+    }
+    // Another kind of key for the same name goes with it.
+    const others = first.names[0] === undefined ? [] : (this.#byName.get(first.names[0]) ?? []);
+    this.#default = this.#contextOf([first, ...others]);
+  }
+
+  /** Begins the handshake on a connection from which nothing more is read in clear. */
+  secure(plain: Socket): TLSSocket {
+    const { protocol, clientCertificates } = this.#options;
+    return new TLSSocket(plain, {
+      isServer: true,
+      secureContext: this.#default,
+      ALPNProtocols: [...ALPN[protocol]],
+      requestCert: clientCertificates !== 'off',
+      // OpenSSL alone would refuse only who shows none: `secured` looks at both.
+      rejectUnauthorized: false,
+      SNICallback: (name, done) => {
+        try {
+          done(null, this.#contextFor(name));
+        } catch (error) {
+          done(error instanceof Error ? error : new Error(String(error)));
+        }
+      },
+    });
+  }
+
+  /** To be called once the handshake is done. */
+  secured(socket: TLSSocket): Secured {
+    const { clientCertificates } = this.#options;
+    const basic = {
+      version: socket.getProtocol() ?? 'unknown',
+      cipher: socket.getCipher().standardName,
+      channelBinding: {
+        exporter: () =>
+          socket.getProtocol() === 'TLSv1.3' && !socket.destroyed
+            ? socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))
+            : undefined,
+        serverEndPoint: () => this.#serverEndPoint(socket),
+      },
+    };
+    if (clientCertificates === 'off') return { ok: true, facts: basic };
+    const certificate = socket.getPeerX509Certificate();
+    const problem = certificate === undefined ? 'none was shown' : verifyProblem(socket);
+    if (certificate === undefined || problem !== undefined) {
+      if (clientCertificates === 'require') return { ok: false, cause: `client certificate: ${problem}` };
+      return { ok: true, facts: basic };
+    }
+    const clientCertificate = {
+      subjectAltNames: subjectAltNamesOf(certificate.subjectAltName),
+      fingerprint256: certificate.fingerprint256,
+    };
+    return { ok: true, facts: { ...basic, clientCertificate } };
+  }
+
+  /**
+   * A session that was taken up again has no certificate of its own: with one key in the context it can only have been
+   * that one, since tickets do not outlive a change of certificates.
+   */
+  #serverEndPoint(socket: TLSSocket): Uint8Array | undefined {
+    if (socket.destroyed) return undefined;
+    const asked = this.#identitiesFor(typeof socket.servername === 'string' ? socket.servername : '');
+    if (socket.isSessionReused() && asked.length > 1) return undefined;
+    const own = socket.getX509Certificate();
+    return own === undefined ? undefined : serverEndPointOf(own);
+  }
+
+  #contextFor(name: string): SecureContext {
+    const identities = this.#identitiesFor(name);
+    return identities.length === 0 ? this.#default : this.#contextOf(identities);
+  }
+
+  /** Exact names before wildcards; at most one of each kind of key. */
+  #identitiesFor(asked: string): TlsIdentity[] {
+    const name = asked.toLowerCase();
+    const dot = name.indexOf('.');
+    return (this.#byName.get(name) ?? (dot > 0 ? this.#byName.get(`*${name.slice(dot)}`) : undefined) ?? []).filter(
+      (one, index, all) => all.findIndex(({ keyType }) => keyType === one.keyType) === index,
+    );
+  }
+
+  #contextOf(identities: readonly TlsIdentity[]): SecureContext {
+    const distinct = identities.filter((one, index) => identities.findIndex(({ keyType }) => keyType === one.keyType) === index);
+    const key = distinct.map(({ fingerprint256 }) => fingerprint256).join(' ');
+    const made = this.#contexts.get(key);
+    if (made !== undefined) return made;
+    const { profile, clientCa, ticketKeys, sessionTimeoutSeconds } = this.#options;
+    const context = createSecureContext({
+      ...profileOptions(profile),
+      cert: distinct.map(({ certificate }) => certificate),
+      key: distinct.map((one) => one.key),
+      ...(clientCa === undefined ? {} : { ca: clientCa }),
+      ticketKeys: Buffer.from(ticketKeys),
+      sessionTimeout: sessionTimeoutSeconds,
+      sessionIdContext: this.#scope(),
+    });
+    this.#contexts.set(key, context);
+    return context;
+  }
+
+  /** A session is taken up only where the same is asked of clients and the same certificates are shown. */
+  #scope(): string {
+    const { listener, protocol, profile, clientCertificates, clientCa = '', identities } = this.#options;
+    const shown = identities.map(({ fingerprint256 }) => fingerprint256);
+    const about = JSON.stringify([listener, protocol, profile, clientCertificates, clientCa, shown]);
+    return createHash('sha256').update(about).digest('hex').slice(0, SCOPE_BYTES);
+  }
+}
+
+/** @returns why the certificate does not count; undefined when it does. */
+function verifyProblem(socket: TLSSocket): string | undefined {
+  const { ssl } = socket as TLSSocket & Verified;
+  if (ssl?.verifyError === undefined) return 'cannot be verified';
+  const error = ssl.verifyError();
+  return error === null ? undefined : (error.code ?? error.message);
+}

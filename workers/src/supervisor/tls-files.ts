@@ -1,0 +1,148 @@
+/**
+ * Reads what TLS needs from files: certificates with their keys, CAs for client certificates, the secret of session
+ * tickets. Called when settings are read, by `posthorn check`, and when a file has changed (tls-upkeep.ts). All or
+ * nothing: what a session thread could not use is a SettingsError here, naming the key and the file.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import type { Config } from '@posthorn/config';
+import type { TlsIdentity } from '@posthorn/core/dispatch/server-tls';
+import { profileOptions } from '@posthorn/core/dispatch/tls-profile';
+import { subjectAltNamesOf } from '@posthorn/core/dispatch/certificate-facts';
+import type { TlsMaterial } from '../ipc.ts';
+import { ensureCertificate, selfSignedPath } from './certificate.ts';
+import { SettingsError } from './settings-error.ts';
+
+interface Entry {
+  readonly certificate: string;
+  readonly key: string;
+  readonly names?: readonly string[] | undefined;
+}
+
+const LEAST_SECRET_BYTES = 32;
+
+/**
+ * Reads everything anew.
+ * @param onSelfSigned called with the file when a self-signed certificate had to be made; absent: none is made, and a
+ * configuration without a certificate has none
+ * @throws SettingsError; the system's error when a self-signed certificate cannot be written
+ */
+export async function readTls(config: Config, onSelfSigned?: (file: string) => void): Promise<TlsMaterial> {
+  const { tls } = config;
+  const identities: TlsIdentity[] = [];
+  if (tls.certificate !== undefined && tls.key !== undefined) {
+    identities.push(readIdentity({ certificate: tls.certificate, key: tls.key }, 'tls'));
+  } else if (onSelfSigned !== undefined) {
+    const { certificate, key, made } = await ensureCertificate(config.data, config.hostname, Date.now());
+    if (made) onSelfSigned(selfSignedPath(config.data));
+    identities.push(identityOf(certificate, key, undefined));
+  }
+  identities.push(...tls.certificates.map((entry, index) => readIdentity(entry, `tls.certificates[${index}]`)));
+  const listeners: Record<string, TlsMaterial['listeners'][string]> = {};
+  for (const [index, { name, certificates, clientCa }] of config.listeners.entries()) {
+    const path = `listeners[${index}]`;
+    if (certificates === undefined && clientCa === undefined) continue;
+    listeners[name] = {
+      identities: certificates?.map((entry, nth) => readIdentity(entry, `${path}.certificates[${nth}]`)),
+      clientCa: clientCa === undefined ? undefined : readCa(clientCa, `${path}.clientCa`),
+    };
+  }
+  return { identities, listeners, ticketSecret: tls.ticketSecret === undefined ? undefined : readSecret(tls.ticketSecret) };
+}
+
+/** Every file that `readTls` reads. */
+export function tlsFiles({ tls, listeners }: Config): string[] {
+  const own = listeners.flatMap((one) => [...(one.certificates ?? []).flatMap(pairOf), one.clientCa]);
+  const all = [tls.certificate, tls.key, ...tls.certificates.flatMap(pairOf), ...own, tls.ticketSecret];
+  return [...new Set(all.filter((file) => file !== undefined))];
+}
+
+function pairOf({ certificate, key }: Entry): string[] {
+  return [certificate, key];
+}
+
+/**
+ * Reads a certificate and its key and sees that they belong together and can be used.
+ * @param path of the entry in the configuration, such as `tls.certificates[1]`
+ * @throws SettingsError
+ */
+export function readIdentity(entry: Entry, path: string): TlsIdentity {
+  const certificate = readPem(entry.certificate, `${path}.certificate`);
+  const key = readPem(entry.key, `${path}.key`);
+  let belongs: boolean;
+  try {
+    belongs = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch (error) {
+    const which = certificate.includes('-----BEGIN CERTIFICATE-----')
+      ? `${path}.key: ${entry.key}`
+      : `${path}.certificate: ${entry.certificate}`;
+    throw new SettingsError(`${which} is no usable PEM file: ${messageOf(error)}`, { cause: error });
+  }
+  if (!belongs) throw new SettingsError(`${path}.key: ${entry.key} is not the key of ${entry.certificate}`);
+  try {
+    // As each session thread does it: keys that are too short, or a chain with a broken certificate in it, show here.
+    createSecureContext({ ...profileOptions('intermediate'), cert: certificate, key });
+  } catch (error) {
+    throw new SettingsError(`${path}.certificate: ${entry.certificate} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+  return identityOf(certificate, key, entry.names);
+}
+
+function identityOf(certificate: string, key: string, names: readonly string[] | undefined): TlsIdentity {
+  const parsed = new X509Certificate(certificate);
+  return {
+    certificate,
+    key,
+    names: (names ?? namesIn(parsed)).map((name) => name.toLowerCase()),
+    keyType: parsed.publicKey.asymmetricKeyType ?? 'unknown',
+    fingerprint256: parsed.fingerprint256,
+    endsAtMs: Date.parse(parsed.validTo),
+  };
+}
+
+/** Its DNS names; a certificate from the days before them has its one in the subject. */
+function namesIn(certificate: X509Certificate): string[] {
+  const names = subjectAltNamesOf(certificate.subjectAltName).filter((name) => name.startsWith('dns:'));
+  if (names.length > 0) return names.map((name) => name.slice(4));
+  const common = /^CN=(.+)$/m.exec(certificate.subject)?.[1];
+  return common === undefined ? [] : [common];
+}
+
+function readCa(file: string, path: string): string {
+  const text = readPem(file, path);
+  try {
+    for (const [pem] of text.matchAll(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)) {
+      if (!new X509Certificate(pem).ca) throw new Error('a certificate in it is not that of a CA');
+    }
+    if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate is in it');
+    createSecureContext({ ca: text });
+  } catch (error) {
+    throw new SettingsError(`${path}: ${file} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+  return text;
+}
+
+function readSecret(file: string): Uint8Array {
+  const secret = read(file, 'tls.ticketSecret');
+  if (secret.length < LEAST_SECRET_BYTES) {
+    throw new SettingsError(`tls.ticketSecret: ${file} has less than ${LEAST_SECRET_BYTES} bytes`);
+  }
+  return secret;
+}
+
+function readPem(file: string, path: string): string {
+  return read(file, path).toString('utf8');
+}
+
+function read(file: string, path: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new SettingsError(`${path}: ${file} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
