@@ -19,6 +19,8 @@ export interface Wanted {
   readonly kind?: 'ec' | 'rsa';
   readonly days?: number;
   readonly use?: 'server' | 'client';
+  /** Where it would be told that it was revoked. */
+  readonly crl?: string;
 }
 
 export interface TestCa extends Pair {
@@ -55,7 +57,7 @@ export async function makeCa(name: string): Promise<TestCa> {
   return {
     certificate: own.toString('pem'),
     key: await privatePem(keys.privateKey),
-    async issue({ name: subject, dns = [], email = [], kind = 'ec', days = 90, use = 'server' }) {
+    async issue({ name: subject, dns = [], email = [], kind = 'ec', days = 90, use = 'server', crl }) {
       const leaf = await webcrypto.subtle.generateKey(ALGORITHMS[kind], true, ['sign', 'verify']);
       const names = [
         ...dns.map((value) => ({ type: 'dns', value }) as const),
@@ -76,6 +78,7 @@ export async function makeCa(name: string): Promise<TestCa> {
             new x509.ExtendedKeyUsageExtension([
               use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
             ]),
+            ...(crl === undefined ? [] : [new x509.CRLDistributionPointsExtension([crl])]),
             ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
           ],
         },

@@ -14,6 +14,7 @@ import { addSchema } from './schema.ts';
 import { addSend } from './send.ts';
 import { addServe } from './serve.ts';
 import { addServer } from './server.ts';
+import { addTls } from './tls.ts';
 import { addTrain } from './train.ts';
 import { addUser } from './user.ts';
 
@@ -24,7 +25,7 @@ export function createProgram(): Command {
     .description('A mail transfer agent.')
     .version(manifest.version)
     .showHelpAfterError('(posthorn --help says more)');
-  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addPlugin, addQueue, addServer])
+  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addPlugin, addQueue, addServer, addTls])
     add(program);
   return program;
 }

@@ -1,0 +1,101 @@
+/**
+ * One TLS connection to a listener as any client makes it: in clear up to the go-ahead of STARTTLS or STLS where it
+ * takes that, then the handshake. Used by tls-probe.ts again and again, each time with other offers.
+ */
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+
+export interface TlsTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly how: 'implicit' | 'STARTTLS' | 'STLS';
+}
+
+const DEADLINE_MS = 10_000;
+const MAX_LINE_BYTES = 4096;
+
+/** What a client says in clear: a line, and how the answer that lets it go on begins. */
+const IN_CLEAR = {
+  implicit: [],
+  STARTTLS: [
+    ['', '220'],
+    ['EHLO tls-check.invalid', '250'],
+    ['STARTTLS', '220'],
+  ],
+  STLS: [
+    ['', '+OK'],
+    ['STLS', '+OK'],
+  ],
+} as const;
+
+/**
+ * Connects and finishes a handshake; the caller destroys the socket.
+ * @throws Error: no connection, no TLS offered, the handshake failed (then with OpenSSL's `code`), or too late
+ */
+export async function connectTls(target: TlsTarget, options: ConnectionOptions): Promise<TLSSocket> {
+  const plain = connectPlain({ host: target.host, port: target.port });
+  const late = setTimeout(() => plain.destroy(new Error(`no answer within ${DEADLINE_MS / 1000} s`)), DEADLINE_MS);
+  try {
+    for (const [line, answer] of IN_CLEAR[target.how]) await exchange(plain, line, answer);
+    return await handshake(plain, options);
+  } catch (error) {
+    plain.destroy();
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/**
+ * Says one command in clear that a listener with `requireTls` must not do.
+ * @returns whether it was refused
+ */
+export async function refusesClear(target: TlsTarget): Promise<boolean> {
+  const plain = connectPlain({ host: target.host, port: target.port });
+  const late = setTimeout(() => plain.destroy(new Error(`no answer within ${DEADLINE_MS / 1000} s`)), DEADLINE_MS);
+  try {
+    await exchange(plain, '', target.how === 'STLS' ? '+OK' : '220');
+    const reply = await exchange(plain, target.how === 'STLS' ? 'USER tls-check' : 'RSET', '');
+    return /^(530|-ERR)/.test(reply);
+  } finally {
+    clearTimeout(late);
+    plain.destroy();
+  }
+}
+
+/** Says a line, if there is one. @returns the last line of the answer @throws Error with an answer that is another */
+function exchange(socket: Socket, line: string, expected: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const stop = () => void socket.off('data', take).off('error', failed).off('close', closed);
+    const failed = (error: Error) => {
+      stop();
+      reject(error);
+    };
+    const closed = () => failed(new Error(line === '' ? 'closed without a greeting' : `closed after ${line}`));
+    const take = (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (text.length > MAX_LINE_BYTES) failed(new Error('answers without end'));
+      // Behind the last line of an SMTP answer stands a blank, behind the others a dash.
+      const last = /^(?!\d{3}-).*(?=\r\n$)/m.exec(text)?.[0];
+      if (last === undefined || !text.endsWith('\r\n')) return;
+      if (last.startsWith(expected)) {
+        stop();
+        resolve(last);
+      } else failed(new Error(`${line === '' ? 'greeting' : line}: ${last}`));
+    };
+    socket.on('data', take).on('error', failed).on('close', closed);
+    if (line !== '') socket.write(`${line}\r\n`);
+  });
+}
+
+function handshake(plain: Socket, options: ConnectionOptions): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    // Its certificate is looked at, not trusted.
+    const socket = connect({ socket: plain, rejectUnauthorized: false, ...options });
+    socket.once('secureConnect', () => resolve(socket));
+    socket.once('close', () => reject(new Error('closed in the handshake')));
+    // Stays: what comes after the handshake (a server that wants a client certificate hangs up) is no matter here.
+    socket.on('error', reject);
+  });
+}
