@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { connect as connectPlain, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
@@ -209,3 +209,26 @@ async function shakeOrClose(port: number, options: ConnectionOptions = {}): Prom
   socket.destroy();
   return said;
 }
+
+test.concurrent('a session is closed within TLS before its connection is', async (context) => {
+  const { server } = await startRig(context, { config: { throughput: { processes: 1, sessionThreads: 1 } } });
+  let received = Buffer.alloc(0);
+  const relay = createServer((client) => {
+    const upstream = connectPlain({ port: server.ports.pop3s, host: '127.0.0.1' });
+    upstream.on('data', (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+  }).listen(0, '127.0.0.1');
+  context.onTestFinished(() => void relay.close());
+  await once(relay, 'listening');
+  const { port } = relay.address() as AddressInfo;
+  // In TLS 1.2 the kind of a record can be read from outside.
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2' });
+  await hear(socket, '+OK');
+  socket.write('QUIT\r\n');
+  await once(socket, 'close');
+  const kinds: number[] = [];
+  for (let at = 0; at + 5 <= received.length; at += 5 + received.readUInt16BE(at + 3)) kinds.push(received[at]!);
+  const [APPLICATION_DATA, ALERT] = [23, 21];
+  expect(kinds.slice(-2)).toEqual([APPLICATION_DATA, ALERT]);
+});

@@ -138,11 +138,12 @@ describe('the profile', () => {
     await expect(shake(port, { maxVersion: 'TLSv1.2' })).rejects.toThrow(/protocol version/);
   });
 
-  it('the client chooses the cipher', async () => {
+  it('the cipher is ours to choose, but for a client that wants ChaCha20 first', async () => {
     const { port } = await serve();
-    for (const first of ['TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256']) {
-      expect((await shake(port, { ciphers: `${first}:TLS_AES_256_GCM_SHA384` })).cipher).toBe(first);
-    }
+    const chosen = async (...ciphers: string[]) => (await shake(port, { ciphers: ciphers.join(':') })).cipher;
+    const [small, large, chacha] = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'] as const;
+    expect(await chosen(large, chacha, small)).toBe(small);
+    expect(await chosen(chacha, large, small)).toBe(chacha);
   });
 
   it('a client that names only other protocols is refused, one that names ours or none is taken', async () => {

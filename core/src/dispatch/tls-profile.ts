@@ -7,7 +7,10 @@ import type { SecureContextOptions } from 'node:tls';
 
 export type TlsProfile = 'intermediate' | 'modern';
 
-/** The order does not matter: the guidelines leave the choice to the client, which knows what its machine does fast. */
+/**
+ * In our order, but for ChaCha20: a client that names it first has no AES in its processor and gets it. The guidelines
+ * leave the whole order to the client for the sake of that one; scanners take a server without an order for a bad one.
+ */
 const TLS_1_3 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 const TLS_1_2 =
   'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:' +
@@ -20,9 +23,9 @@ export function profileOptions(profile: TlsProfile): SecureContextOptions {
     minVersion: profile === 'modern' ? 'TLSv1.3' : 'TLSv1.2',
     ciphers: profile === 'modern' ? TLS_1_3 : `${TLS_1_3}:${TLS_1_2}`,
     ecdhCurve: GROUPS,
-    honorCipherOrder: false,
+    honorCipherOrder: true,
     // A client that could ask for handshake after handshake would have our CPU for little of its own.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_PRIORITIZE_CHACHA,
   };
 }
 

@@ -11,7 +11,7 @@ const origin = {
 };
 
 describe('receivedHeader', () => {
-  it('has the clauses of RFC 5321 §4.4, and the TLS in a comment', () => {
+  it('has the clauses of RFC 5321 §4.4 and the cipher suite of RFC 8314 §4.3', () => {
     const header = receivedHeader({
       hostname: 'mx.example.org',
       id: 'ID1',
@@ -24,7 +24,8 @@ describe('receivedHeader', () => {
       'Received: from client.example ([IPv6:2001:db8::7])\r\n' +
         '\t(using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256)\r\n' +
         '\tby mx.example.org (Posthorn) with ESMTPS id ID1\r\n' +
-        '\tfor <alice@example.org>;\r\n' +
+        '\tfor <alice@example.org>\r\n' +
+        '\ttls TLS_AES_128_GCM_SHA256;\r\n' +
         '\tTue, 03 Feb 2026 04:05:06 +0000\r\n',
     );
   });

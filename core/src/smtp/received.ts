@@ -1,5 +1,5 @@
 /**
- * The trace header every message gets (RFC 5321 §4.4, protocol keywords RFC 3848). Made by smtp/acceptance, pure.
+ * The trace header every message gets (RFC 5321 §4.4, protocol keywords RFC 3848, the `tls` clause RFC 8314 §4.3). Made by smtp/acceptance, pure.
  */
 import type { Origin } from '../mail/envelope.ts';
 import { literalOf } from '../wire/address-literal.ts';
@@ -19,9 +19,10 @@ export function receivedHeader(trace: Trace): string {
   const { origin, tls, onlyRecipient } = trace;
   const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
   const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${onlyRecipient}>`;
+  const suite = tls === undefined ? '' : `\r\n\ttls ${tls.cipher}`;
   return (
     `Received: from ${origin.helo} (${literalOf(origin.clientAddress)})${secured}\r\n` +
-    `\tby ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient};\r\n` +
+    `\tby ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${suite};\r\n` +
     `\t${headerDate(trace.receivedAtMs)}\r\n`
   );
 }
