@@ -51,7 +51,9 @@ export const tlsSchema = z
       .string()
       .min(1)
       .optional()
-      .describe('PEM file with the chain, own certificate first. Absent: a self-signed one is made once under `data`.'),
+      .describe(
+        'PEM file with the chain, own certificate first. Absent: the first of `certificates`, or a self-signed one, made once under `data`.',
+      ),
     key: z.string().min(1).optional().describe('PEM file with the private key, without a passphrase.'),
     certificates: z
       .array(certificateEntry)

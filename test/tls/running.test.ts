@@ -1,5 +1,5 @@
 /** TLS of the whole running server: changed files, tickets over processes and machines, broken handshakes, injection. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
@@ -89,6 +89,41 @@ test.concurrent('a session is taken up by every thread of every process', async 
     // Another listener is another service.
     expect((await shake(server.ports.pop3s, { maxVersion, session })).reused).toBe(false);
   }
+});
+
+test.concurrent('no client has a second handshake in the same connection', async (context) => {
+  const { server } = await startRig(context, { config: { throughput: { processes: 1, sessionThreads: 1 } } });
+  const socket = connect({ port: server.ports.pop3s, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2' });
+  await hear(socket, '+OK');
+  const refused = new Promise<Error>((resolve) => {
+    socket.once('error', resolve);
+    socket.renegotiate({}, (error) => {
+      if (error !== null) resolve(error);
+    });
+  });
+  expect((await refused).message).toMatch(/no renegotiation/);
+  socket.destroy();
+});
+
+test.concurrent('a process that takes the place of a dead one has the certificates and tickets of today', async (context) => {
+  const rig = await startRig(context, { config: { tls: { checkEvery: 50 }, throughput: { processes: 1, sessionThreads: 1 } } });
+  const { server, log } = rig;
+  const ca = await makeCa('CA');
+  const { certificate, key } = await ca.issue({ name: 'localhost', dns: ['localhost'] });
+  const changed = log.next('certificates-changed');
+  writeFileSync(join(server.folder, 'cert.pem'), certificate);
+  writeFileSync(join(server.folder, 'key.pem'), key);
+  await changed;
+  await expect
+    .poll(async () => (await shake(server.ports.pop3s)).fingerprint)
+    .toBe(new X509Certificate(certificate).fingerprint256);
+  const { session, fingerprint } = await shake(server.ports.pop3s);
+  const [ready] = log.all('server-process-ready');
+  const again = log.next('server-process-ready');
+  process.kill(Number(ready?.['serverPid']), 'SIGKILL');
+  await again;
+  expect(await shake(server.ports.pop3s, { session })).toMatchObject({ reused: true });
+  expect((await shake(server.ports.pop3s)).fingerprint).toBe(fingerprint);
 });
 
 test.concurrent('machines with one secret take up the sessions of each other', async (context) => {
@@ -188,7 +223,9 @@ test.concurrent('a listener that requires a client certificate takes nobody with
   await expect(shakeOrClose(server.ports.submissions)).resolves.toBe('');
   expect((await failed)['cause']).toBe('client certificate: none was shown');
   const withOne = { cert: alice.certificate, key: alice.key };
+  const logged = log.next('tls-client-certificate');
   await expect(shakeOrClose(server.ports.submissions, withOne)).resolves.toMatch(/^220 /);
+  expect((await logged)['subjectAltNames']).toEqual(['email:alice@example.test']);
 
   const again = handshakeFailed(log);
   const plain = await open(server.ports.smtp);

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Session, SessionOutput } from '../wire/session.ts';
-import type { ServerTls } from './server-tls.ts';
+import type { Secured, ServerTls } from './server-tls.ts';
 
 export interface ConnectionTimeouts {
   readonly commandMs: number;
@@ -22,8 +22,8 @@ export interface ConnectionOptions {
   readonly now: () => number;
   /** Makes the session; called before any byte is read. */
   readonly open: (output: SessionOutput) => Session;
-  /** A handshake came to its end; `failure` says why it came to nothing. For the log only. */
-  readonly onHandshake: (failure: string | undefined) => void;
+  /** A handshake came to its end: its facts, or why it came to nothing. For the log only. */
+  readonly onHandshake: (outcome: Secured) => void;
   /** Called once; `cause` is for the log only. */
   readonly onEnd: (cause: string | undefined) => void;
 }
@@ -151,7 +151,7 @@ export class Connection {
       }
       this.#phase = 'open';
       this.#lastHeardAtMs = this.#options.now();
-      this.#options.onHandshake(undefined);
+      this.#options.onHandshake(secured);
       this.#session.secured(secured.facts);
       then();
     });
@@ -172,7 +172,7 @@ export class Connection {
 
   #end(cause: string | undefined): void {
     if (this.#phase === 'ended') return;
-    if (this.#phase === 'handshake') this.#options.onHandshake(cause ?? 'connection lost');
+    if (this.#phase === 'handshake') this.#options.onHandshake({ ok: false, cause: cause ?? 'connection lost' });
     this.#phase = 'ended';
     this.#socket.destroy();
     this.#session.closed();

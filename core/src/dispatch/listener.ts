@@ -9,7 +9,7 @@ import type { Log } from '../observe/log.ts';
 import type { Session, SessionOutput } from '../wire/session.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { Connection, type ConnectionTimeouts } from './connection.ts';
-import type { ServerTls } from './server-tls.ts';
+import type { Secured, ServerTls } from './server-tls.ts';
 
 /** Where a connection came from, noted at accept: a closed socket does not know it any more. */
 export interface Peer {
@@ -126,7 +126,7 @@ export class Listener {
       timeouts: settings.timeouts,
       now: this.#options.now,
       open: (output) => settings.open(peer, output),
-      onHandshake: (failure) => this.#handshake(peer, failure),
+      onHandshake: (outcome) => this.#handshake(peer, outcome),
       onEnd: (cause) => {
         admission.leave(address);
         this.#connections.delete(connection);
@@ -139,11 +139,13 @@ export class Listener {
     connection.start();
   }
 
-  #handshake({ address, sessionId }: Peer, failure: string | undefined): void {
+  #handshake({ address, sessionId }: Peer, outcome: Secured): void {
     const { protocol, counters, log, name } = this.#options;
-    counters.add(failure === undefined ? `${protocol}.tls` : `${protocol}.tls-failed`);
-    if (failure !== undefined) {
-      log.info('tls-handshake-failed', { session: sessionId, listener: name, client: address, cause: failure });
+    counters.add(outcome.ok ? `${protocol}.tls` : `${protocol}.tls-failed`);
+    const about = { session: sessionId, listener: name, client: address };
+    if (!outcome.ok) log.info('tls-handshake-failed', { ...about, cause: outcome.cause });
+    else if (outcome.facts.clientCertificate !== undefined) {
+      log.info('tls-client-certificate', { ...about, ...outcome.facts.clientCertificate });
     }
   }
 

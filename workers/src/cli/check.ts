@@ -2,6 +2,7 @@
  * `posthorn check [FILE]`: reads everything the server would read at its start, and says what is wrong with it: exit
  * code 1 then. Warns of aliases that lead to nobody. Changes nothing and starts nothing.
  */
+import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Config, explain, problemsInFile } from '@posthorn/config';
 import { createDirectory } from '@posthorn/core/directory/domains';
@@ -19,7 +20,7 @@ export function addCheck(program: Command): void {
     .action(async (file: string) => {
       const config = readConfig(file);
       const users = readUsers(config);
-      await readTls(config);
+      for (const text of await tlsWarnings(config)) warn(`warning: ${text}`);
       const plugins = await readPlugins(config, file);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
       const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;
@@ -27,6 +28,26 @@ export function addCheck(program: Command): void {
         `${file} is fine: ${count(users.length, 'user')}, ${count(Object.keys(config.domains).length, 'domain')}, ${names}\n`,
       );
     });
+}
+
+/** A certificate that ends soon, a key that others can read: nothing that keeps a server from starting. */
+async function tlsWarnings(config: Config): Promise<string[]> {
+  const { identities, listeners } = await readTls(config);
+  const own = Object.values(listeners).flatMap((one) => one.identities ?? []);
+  const ends = [...identities, ...own].flatMap(({ names: [name = 'a certificate'], endsAtMs }) => {
+    const daysLeft = Math.floor((endsAtMs - Date.now()) / 86_400_000);
+    if (daysLeft >= 14) return [];
+    return [daysLeft < 0 ? `the certificate of ${name} has expired` : `the certificate of ${name} ends in ${daysLeft} days`];
+  });
+  const open = keyFiles(config)
+    .filter((file) => (statSync(file).mode & 0o004) !== 0)
+    .map((file) => `${file} is a private key that everybody on this machine can read`);
+  return [...ends, ...open];
+}
+
+function keyFiles({ tls, listeners }: Config): string[] {
+  const entries = [...tls.certificates, ...listeners.flatMap((one) => one.certificates ?? [])];
+  return [...(tls.key === undefined ? [] : [tls.key]), ...entries.map(({ key }) => key)];
 }
 
 /**

@@ -24,8 +24,8 @@ const LEAST_SECRET_BYTES = 32;
 
 /**
  * Reads everything anew.
- * @param onSelfSigned called with the file when a self-signed certificate had to be made; absent: none is made, and a
- * configuration without a certificate has none
+ * @param onSelfSigned called with the file when a self-signed certificate had to be made, for a configuration without any;
+ * absent: none is made
  * @throws SettingsError; the system's error when a self-signed certificate cannot be written
  */
 export async function readTls(config: Config, onSelfSigned?: (file: string) => void): Promise<TlsMaterial> {
@@ -33,7 +33,7 @@ export async function readTls(config: Config, onSelfSigned?: (file: string) => v
   const identities: TlsIdentity[] = [];
   if (tls.certificate !== undefined && tls.key !== undefined) {
     identities.push(readIdentity({ certificate: tls.certificate, key: tls.key }, 'tls'));
-  } else if (onSelfSigned !== undefined) {
+  } else if (onSelfSigned !== undefined && tls.certificates.length === 0) {
     const { certificate, key, made } = await ensureCertificate(config.data, config.hostname, Date.now());
     if (made) onSelfSigned(selfSignedPath(config.data));
     identities.push(identityOf(certificate, key, undefined));
