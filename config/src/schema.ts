@@ -38,7 +38,13 @@ const listenerShape = z.strictObject({
     .min(100)
     .max(100_000)
     .default(1000)
-    .describe('Recipients of one message (RFC 5321 asks for at least 100).'),
+    .describe('Recipients of one message (RFC 5321 asks for at least 100); told to clients as RCPTMAX.'),
+  maxRecipientDomains: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(0)
+    .describe('Different domains among the recipients of one message; told to clients as RCPTDOMAINMAX. `0`: no limit.'),
   timeouts: z
     .strictObject({
       commandMs: duration

@@ -8,6 +8,7 @@
  *   @sink begin=full | accept=full | accept=failed | writer=disk     what the sink does
  *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
  *   S: a line of a reply, exactly
+ *   S: @ehlo STARTTLS, AUTH PLAIN LOGIN    the reply to EHLO: what is always offered, and these
  *   @tls      the handshake that STARTTLS asked for is done
  *   @drain    @timeout    @closes
  *   @stored from=<…> to=a@b,c@d quarantine=…    the next message that was stored, and with M: its lines
@@ -15,7 +16,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
-import { createKit, RecordingOutput, settled, type Kit } from './smtp-ports.ts';
+import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit } from './smtp-ports.ts';
 
 export interface Dialog {
   readonly name: string;
@@ -64,7 +65,7 @@ export function parseDialog(name: string, text: string): Dialog {
       else steps.push({ do: 'send', bytes, expected });
       answered = false;
     } else if (mark === 'S: ' || line === 'S:') {
-      expected += `${rest}\r\n`;
+      expected += rest.startsWith('@ehlo') ? offer(settings, rest.slice(6)) : `${rest}\r\n`;
       if (last !== undefined) last.expected = expected;
       answered = true;
     } else if (mark === 'M: ' || line === 'M:') {
@@ -80,6 +81,31 @@ export function parseDialog(name: string, text: string): Dialog {
     else throw new SyntaxError(`${name}:${index + 1}: ${line}`);
   }
   return { name, settings, steps, expected, closes, stored };
+}
+
+/** The reply to EHLO. `plain-message.txt` has it in full. */
+function offer(settings: readonly string[], more: string): string {
+  const limits = new Map(Object.entries(TEST_LIMITS).map(([key, value]) => [key, String(value)]));
+  for (const [, key = '', value = ''] of settings
+    .filter((line) => line.startsWith('limits '))
+    .join(' ')
+    .matchAll(/(\w+)=(\d+)/g))
+    limits.set(key, value);
+  const domains = limits.get('maxRecipientDomains');
+  const words = [
+    'mx.example.org',
+    'PIPELINING',
+    'PIPECONNECT',
+    `SIZE ${limits.get('maxMessageBytes')}`,
+    '8BITMIME',
+    'CHUNKING',
+    'BINARYMIME',
+    'ENHANCEDSTATUSCODES',
+    `LIMITS MAILMAX=${limits.get('maxMessages')} RCPTMAX=${limits.get('maxRecipients')}${domains === undefined || domains === '0' ? '' : ` RCPTDOMAINMAX=${domains}`}`,
+    'HELP',
+    ...(more === '' ? [] : more.split(', ')),
+  ];
+  return words.map((word, at) => `250${at === words.length - 1 ? ' ' : '-'}${word}\r\n`).join('');
 }
 
 /** Text of a line to its bytes, with CRLF unless it ends in \c. */

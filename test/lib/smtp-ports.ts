@@ -34,6 +34,7 @@ export const NO_HOOKS: Pipeline = {
 export const TEST_LIMITS: SmtpLimits = {
   maxMessageBytes: 10_000,
   maxRecipients: 5,
+  maxRecipientDomains: 0,
   maxLineBytes: 512,
   maxTextLineBytes: 1000,
   maxHeaderBytes: 4000,

@@ -62,7 +62,7 @@ export interface Requests {
   auth: { readonly session: SessionFacts; readonly user: string; readonly mechanism: string };
   mail: { readonly session: SessionFacts; readonly reversePath: string; readonly sizeBytes: number | undefined };
   rcpt: { readonly session: SessionFacts; readonly reversePath: string; readonly recipient: string };
-  /** DATA was asked for, no byte of the message is here yet. */
+  /** DATA was asked for, or BDAT for the first time: no byte of the message is here yet. */
   data: { readonly session: SessionFacts; readonly reversePath: string; readonly recipients: readonly string[] };
   /** The whole message is here and not yet acknowledged. */
   message: {

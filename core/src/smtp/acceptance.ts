@@ -205,7 +205,7 @@ function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | un
     recipients: [...transaction.recipients.values()],
     origin: conversation.origin,
     sizeBytes,
-    body: transaction.body,
+    body: transaction.parameters.body,
     ...(quarantine === undefined ? {} : { quarantine }),
   };
 }

@@ -16,6 +16,8 @@ export interface Command<Parsed = unknown> {
   /** Asks the stage; null where no plugin hooks it. */
   ask(conversation: Conversation, parsed: Parsed): Verdict | Promise<Verdict> | null;
   proceed(conversation: Conversation, parsed: Parsed, verdict: Verdict): Answer;
+  /** For a command whose line is followed by octets: they are read away before `reply`, the refusal, is said. */
+  refuse?(conversation: Conversation, argument: string, reply: Reply): Reply;
 }
 
 /** For commands that no hook sees. */

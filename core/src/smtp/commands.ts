@@ -9,6 +9,7 @@ import type { Conversation } from './conversation.ts';
 import { notImplemented502, notSmtp421, refusedSession503, startTlsFirst530, unknownCommand500 } from './replies.ts';
 import { afterVerdict, refusalOf, type Answer } from './verdict.ts';
 import { auth } from './verbs/auth.ts';
+import { bdat } from './verbs/bdat.ts';
 import { data } from './verbs/data.ts';
 import { ehlo, helo } from './verbs/hello.ts';
 import { help } from './verbs/help.ts';
@@ -21,11 +22,11 @@ import { starttls } from './verbs/starttls.ts';
 import { vrfy } from './verbs/vrfy.ts';
 import type { Command } from './command.ts';
 
-const ROWS: readonly Command[] = [helo, ehlo, starttls, auth, mail, rcpt, data, rset, noop, vrfy, help, quit];
+const ROWS: readonly Command[] = [helo, ehlo, starttls, auth, mail, rcpt, data, bdat, rset, noop, vrfy, help, quit];
 const COMMANDS: ReadonlyMap<string, Command> = new Map(ROWS.map((row) => [row.verb, row]));
 
 /** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4). */
-const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'BDAT', 'SEND', 'SOML', 'SAML']);
+const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'SEND', 'SOML', 'SAML']);
 /** A web browser, or a script in one, that was pointed at a mail port. */
 const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
 
@@ -39,17 +40,29 @@ export function runCommand(conversation: Conversation, line: string): Answer {
   const command = COMMANDS.get(verb);
   if (command === undefined)
     return HTTP.has(verb) ? notSmtp421 : NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
-  if (conversation.refused && verb !== 'QUIT') return refusedSession503;
-  if (conversation.profile.requireTls && conversation.tls === undefined && !BEFORE_TLS.has(verb)) return startTlsFirst530;
-  const misplaced = command.rule(conversation);
-  if (misplaced !== undefined) return misplaced;
-  const parsed = command.check(conversation, blank < 0 ? '' : line.slice(blank + 1).trim());
-  if (parsed instanceof Reply) return parsed;
+  const argument = blank < 0 ? '' : line.slice(blank + 1).trim();
+  const misplaced = barred(conversation, verb) ?? command.rule(conversation);
+  if (misplaced !== undefined) return refused(conversation, command, argument, misplaced);
+  const parsed = command.check(conversation, argument);
+  if (parsed instanceof Reply) return refused(conversation, command, argument, parsed);
   const asked = command.ask(conversation, parsed);
   return afterVerdict(asked, (verdict) => {
     if (asked === null) return command.proceed(conversation, parsed, verdict);
-    return refuseOr(conversation, command.stage, verdict) ?? command.proceed(conversation, parsed, verdict);
+    const refusal = refuseOr(conversation, command.stage, verdict);
+    if (refusal !== undefined) return refused(conversation, command, argument, refusal);
+    return command.proceed(conversation, parsed, verdict);
   });
+}
+
+/** What the state of the session forbids, whatever the command. */
+function barred(conversation: Conversation, verb: string): Reply | undefined {
+  if (conversation.refused && verb !== 'QUIT') return refusedSession503;
+  if (conversation.profile.requireTls && conversation.tls === undefined && !BEFORE_TLS.has(verb)) return startTlsFirst530;
+  return undefined;
+}
+
+function refused(conversation: Conversation, command: Command, argument: string, reply: Reply): Reply {
+  return command.refuse === undefined ? reply : command.refuse(conversation, argument, reply);
 }
 
 /** @returns the reply of a verdict that refuses, logged and counted; undefined when it lets pass. */

@@ -9,6 +9,7 @@ import { isLoopback } from '../wire/address-literal.ts';
 import { parseMailbox } from '../wire/address.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { TlsFacts } from '../wire/session.ts';
+import type { Chunk } from './chunk.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import { protocolKeyword } from './received.ts';
 import type { Reception } from './reception.ts';
@@ -29,7 +30,9 @@ export type Reading =
   | { readonly of: 'commands' }
   /** Lines of an AUTH exchange; each goes to `next`. */
   | { readonly of: 'dialog'; readonly next: (line: string) => Answer }
-  | { readonly of: 'message'; readonly reception: Reception };
+  | { readonly of: 'message'; readonly reception: Reception }
+  /** Octets of a BDAT, wanted or not. */
+  | { readonly of: 'chunk'; readonly chunk: Chunk };
 
 const COMMANDS: Reading = { of: 'commands' };
 

@@ -1,5 +1,5 @@
 /**
- * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152, AUTH RFC 4954 §5).
+ * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152 and 3030 §3, AUTH RFC 4954 §5).
  * Called by the verbs with what stands after the path; strict: what is not understood is refused, never skipped.
  */
 import type { BodyKind } from '../mail/envelope.ts';
@@ -40,6 +40,7 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
       const kind = value.toUpperCase();
       if (kind === '7BIT') body = '7bit';
       else if (kind === '8BITMIME') body = '8bitmime';
+      else if (kind === 'BINARYMIME') body = 'binarymime';
       else return value === '' ? badParameter501 : unknownParameter555;
     } else if (keyword === 'AUTH' && auth) {
       if (authSeen) return duplicateParameter501;

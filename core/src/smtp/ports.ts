@@ -60,7 +60,10 @@ export type Scoring = (message: Verdict) => {
 
 export interface SmtpLimits {
   readonly maxMessageBytes: number;
+  /** RCPT commands accepted for one message. */
   readonly maxRecipients: number;
+  /** Domains among the recipients of one message; 0: no limit. */
+  readonly maxRecipientDomains: number;
   /** Command line with CRLF; RFC 5321 §4.5.3.1.4 says 512, AUTH and long parameters need more. */
   readonly maxLineBytes: number;
   /** Text line inside a message, RFC 5321 §4.5.3.1.6 says 1000; over it: 500 5.5.2 at the end of data. */

@@ -1,25 +1,35 @@
 /**
- * The reception of one message's bytes: from 354 to CRLF.CRLF. Made by verbs/data, fed by the session, asked by
- * smtp/acceptance what is wrong with the message. A message that is to be refused is read to its real end all the
- * same, since what follows would else be read as commands; its bytes are given back at once.
+ * The reception of one message's bytes: from 354 to CRLF.CRLF, or chunk by chunk from the first BDAT to the last. Made
+ * by `beginReception` for verbs/data and verbs/bdat, fed by the session, asked by smtp/acceptance what is wrong with the
+ * message. A message that is to be refused is read to its real end all the same, since what follows would else be read
+ * as commands; its bytes are given back at once.
  */
+import type { Verdict } from '../hook/contract.ts';
+import { ChunkStream } from '../wire/chunk-stream.ts';
 import { DotStream } from '../wire/dot-stream.ts';
 import type { Reply } from '../wire/reply.ts';
+import type { Conversation } from './conversation.ts';
 import type { MessageWriter, SmtpLimits } from './ports.ts';
 import { bareLineEnd550, headerTooLarge552, insufficientStorage452, messageTooLarge552, textLineTooLong500 } from './replies.ts';
+import type { Transaction } from './transaction.ts';
+import { gatherEvidence } from './verdict.ts';
+
+/** How the bytes come: up to a lone dot; counted, as text; counted, as anything. */
+export type Framing = 'dot' | 'chunks' | 'binary-chunks';
 
 export class Reception {
   readonly writer: MessageWriter;
   /** The writer wants no more until `onDrain`. */
   blocked = false;
   readonly #limits: SmtpLimits;
-  readonly #stream: DotStream;
+  readonly #stream: DotStream | ChunkStream;
   #abandoned = false;
 
-  constructor(writer: MessageWriter, limits: SmtpLimits) {
+  constructor(writer: MessageWriter, limits: SmtpLimits, framing: Framing) {
     this.writer = writer;
     this.#limits = limits;
-    this.#stream = new DotStream((chunk, from, to) => this.#write(chunk, from, to));
+    const take = (chunk: Uint8Array, from: number, to: number): void => this.#write(chunk, from, to);
+    this.#stream = framing === 'dot' ? new DotStream(take) : new ChunkStream(take, framing === 'binary-chunks');
   }
 
   get ended(): boolean {
@@ -31,7 +41,17 @@ export class Reception {
     return this.#stream.take(chunk, from, to);
   }
 
-  /** The reply to a message that cannot be taken, once it has ended; undefined when it can. */
+  /** Would so many octets more still be a message of allowed size? */
+  hasRoomFor(octets: number): boolean {
+    return this.#stream.sizeBytes + octets <= this.#limits.maxMessageBytes;
+  }
+
+  /** The last chunk is whole: only for messages that come in chunks. */
+  finish(): void {
+    if (this.#stream instanceof ChunkStream) this.#stream.finish();
+  }
+
+  /** The reply to a message that cannot be taken as far as it is here; undefined when it can. */
   refusal(): Reply | undefined {
     const { bareLineEnd, sizeBytes, headerBytes, longestLineBytes } = this.#stream;
     if (bareLineEnd) return bareLineEnd550;
@@ -51,4 +71,25 @@ export class Reception {
       this.blocked = true;
     }
   }
+}
+
+/**
+ * The stage `data` lets the message come: asks for room, and keeps what the stage found out.
+ * @returns the reception, which the transaction owns, or the reply when there is no room.
+ */
+export function beginReception(
+  conversation: Conversation,
+  transaction: Transaction,
+  verdict: Verdict,
+  framing: Framing,
+): Reception | Reply {
+  const writer = conversation.ports.sink.begin(transaction.parameters.sizeBytes);
+  if (writer === undefined) {
+    conversation.logRefusal('data', insufficientStorage452, { reversePath: transaction.reversePath });
+    return insufficientStorage452;
+  }
+  gatherEvidence(transaction.evidence, verdict.evidence);
+  if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
+  transaction.collect(writer);
+  return new Reception(writer, conversation.profile.limits, framing);
 }

@@ -4,6 +4,9 @@
  */
 import { Reply } from '../wire/reply.ts';
 
+/** Nothing is said yet: the answer to a BDAT comes when its octets are in. */
+export const chunkFollows = new Reply(0, '', '', 'readOn');
+
 // Good answers.
 export const ok250 = new Reply(250, '2.0.0', 'Ok');
 export const senderOk250 = new Reply(250, '2.1.0', 'Sender ok');
@@ -15,7 +18,7 @@ export const cannotVerify252 = new Reply(252, '2.5.0', 'Cannot VRFY user, but wi
 export const help214 = new Reply(
   214,
   '2.0.0',
-  'Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS AUTH\nSee RFC 5321',
+  'Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS AUTH\nSee RFC 5321',
 );
 
 // Commands that are wrong in form.
@@ -34,6 +37,7 @@ export const senderTooLong501 = new Reply(501, '5.1.7', 'Sender address too long
 export const recipientTooLong501 = new Reply(501, '5.1.3', 'Recipient address too long');
 export const badParameter501 = new Reply(501, '5.5.4', 'Bad parameter syntax');
 export const duplicateParameter501 = new Reply(501, '5.5.4', 'Parameter given twice');
+export const badChunk501 = new Reply(501, '5.5.4', 'Syntax: BDAT size [LAST]', 'close');
 export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemented');
 export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII: SMTPUTF8 is not offered');
 export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII: SMTPUTF8 is not offered');
@@ -43,6 +47,8 @@ export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recogn
 export const helloFirst503 = new Reply(503, '5.5.1', 'Say HELO or EHLO first');
 export const mailFirst503 = new Reply(503, '5.5.1', 'MAIL first');
 export const nestedMail503 = new Reply(503, '5.5.1', 'Nested MAIL command');
+export const bdatBegun503 = new Reply(503, '5.5.1', 'Not after BDAT: send the rest by BDAT, or RSET');
+export const bdatNeeded503 = new Reply(503, '5.5.1', 'A BINARYMIME message comes by BDAT');
 export const noRecipients554 = new Reply(554, '5.5.1', 'No valid recipients');
 export const alreadyTls503 = new Reply(503, '5.5.1', 'TLS is active already');
 export const alreadyAuthenticated503 = new Reply(503, '5.5.1', 'Authenticated already');
@@ -71,6 +77,7 @@ export const likelySpam550 = new Reply(550, '5.7.1', 'Message refused as unwante
 
 // Short of something, or going away.
 export const tooManyRecipients452 = new Reply(452, '4.5.3', 'Too many recipients');
+export const tooManyDomains452 = new Reply(452, '4.5.3', 'Too many recipient domains');
 export const insufficientStorage452 = new Reply(452, '4.3.1', 'Insufficient system storage');
 export const localError451 = new Reply(451, '4.3.0', 'Local error in processing, try again later');
 export const internalError421 = new Reply(421, '4.3.0', 'Internal error, closing', 'close');

@@ -10,10 +10,12 @@ import { Reply } from '../wire/reply.ts';
 import type { Session, SessionOutput, TlsFacts } from '../wire/session.ts';
 import { acceptMessage } from './acceptance.ts';
 import { refuseOr, runCommand } from './commands.ts';
+import type { Chunk } from './chunk.ts';
 import { Conversation, type SmtpPeer } from './conversation.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import type { Reception } from './reception.ts';
 import {
+  badChunk501,
   bareLineEnd500,
   controlCharacter500,
   internalError421,
@@ -40,8 +42,10 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
  */
 type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls';
 
-/** What a reply is to: only commands are counted, and their errors. */
-type Answered = 'command' | 'message';
+/** What a reply is to. Commands are counted, and their errors; chunks of a message only where they were refused. */
+type Answered = 'command' | 'chunk' | 'message';
+
+const NO_BYTES = Buffer.alloc(0);
 
 const BAD_LINES = {
   'too-long': lineTooLong500,
@@ -84,7 +88,8 @@ class SmtpSession implements Session {
 
   get waitsFor(): 'command' | 'data' | 'verdict' {
     if (this.#waiting !== 'nothing' && this.#waiting !== 'tls') return 'verdict';
-    return this.#conversation.reading.of === 'message' ? 'data' : 'command';
+    const { of } = this.#conversation.reading;
+    return of === 'message' || of === 'chunk' ? 'data' : 'command';
   }
 
   start(): void {
@@ -156,9 +161,15 @@ class SmtpSession implements Session {
     const to = chunk.length;
     let at = 0;
     try {
-      while (at < to && this.#waiting === 'nothing' && !this.#over) {
+      while (this.#waiting === 'nothing' && !this.#over) {
         const { reading } = this.#conversation;
-        if (reading.of === 'message') {
+        if (reading.of === 'chunk' && reading.chunk.ended) this.#endChunk(reading.chunk);
+        else if (at === to) break;
+        else if (reading.of === 'chunk') {
+          at = reading.chunk.take(chunk, at, to);
+          const blocked = reading.chunk.blockedReception;
+          if (blocked !== undefined) this.#awaitWriter(blocked);
+        } else if (reading.of === 'message') {
           at = reading.reception.take(chunk, at, to);
           if (reading.reception.ended) this.#run(() => this.#endMessage(reading.reception), 'message');
           else if (reading.reception.blocked) this.#awaitWriter(reading.reception);
@@ -180,10 +191,15 @@ class SmtpSession implements Session {
     return reading.of === 'dialog' ? reading.next(line) : runCommand(this.#conversation, line);
   }
 
-  /** A line that could not be read ends an AUTH exchange, too. */
+  /** A line that could not be read ends an AUTH exchange, too; after a BDAT nobody knows what follows it. */
   #refuseLine(event: Exclude<LineEvent, 'line' | 'more'>): void {
     this.#conversation.read();
-    this.#reply(BAD_LINES[event], 'command');
+    this.#reply(/^BDAT/i.test(this.#lines.text) ? badChunk501 : BAD_LINES[event], 'command');
+  }
+
+  #endChunk(chunk: Chunk): void {
+    const inMessage = chunk.sizeBytes > 0 && this.#conversation.transaction !== undefined;
+    this.#run(() => chunk.answer(this.#conversation), chunk.endsMessage ? 'message' : inMessage ? 'chunk' : 'command');
   }
 
   #endMessage(reception: Reception): Answer {
@@ -239,12 +255,12 @@ class SmtpSession implements Session {
   /** Takes up the input that was kept, then reads on. */
   #goOn(): void {
     this.#waiting = 'nothing';
-    while (!this.#over && this.#waiting === 'nothing') {
-      const chunk = this.#backlog.shift();
-      if (chunk === undefined) break;
+    do {
+      // Without bytes, too: a chunk may be whole whose answer could not be given before.
+      const chunk = this.#backlog.shift() ?? NO_BYTES;
       const used = this.#consume(chunk);
       this.#backlog.unshift(chunk.subarray(used));
-    }
+    } while (!this.#over && this.#waiting === 'nothing' && !this.#backlog.isEmpty);
     this.#endTurn();
   }
 
@@ -258,6 +274,7 @@ class SmtpSession implements Session {
 
   /** The one place where a reply goes out, errors are counted, and what follows a reply is done. */
   #reply(given: Reply, to: Answered): void {
+    if (given.after === 'readOn') return;
     let reply = given;
     const { maxErrors, maxCommands } = this.#conversation.profile.limits;
     if (to === 'message') {
@@ -265,8 +282,8 @@ class SmtpSession implements Session {
       // A refused message is no slip of the client's; an accepted one makes up for those that were.
       if (reply.code === 250) this.#errors = 0;
     } else {
-      this.#commands += 1;
-      if (reply.code >= 500) this.#errors += 1;
+      if (to === 'command' || reply.code !== 250) this.#commands += 1;
+      if (to === 'command' && reply.code >= 500) this.#errors += 1;
       if (this.#errors > maxErrors) reply = tooManyErrors421;
       else if (this.#commands > maxCommands && reply.after !== 'close') reply = tooManyCommands421;
     }

@@ -1,18 +1,21 @@
 /**
  * One mail transaction: from MAIL to the end of data (RFC 5321 §3.3). Made by verbs/mail, thrown away whole at RSET,
  * EHLO, STARTTLS, at the end of data and when the peer is gone: there is nothing to clear and nothing to forget.
- * Owns the message's writer until it is dropped or handed to the sink. Holds no more recipients than the limit.
+ * Owns the message's writer until it is dropped or handed to the sink. Holds the recipients that RCPT was taken for, as
+ * many as the limit says, with what aliases make of them: beyond that no more than the configuration has addresses.
  */
-import type { BodyKind, Recipient } from '../mail/envelope.ts';
+import type { Recipient } from '../mail/envelope.ts';
 import type { GivenEvidence } from '../hook/contract.ts';
 import type { Resolution } from '../directory/directory.ts';
+import type { Reply } from '../wire/reply.ts';
+import type { MailParameters } from './parameters.ts';
 import type { MessageWriter } from './ports.ts';
+import type { Reception } from './reception.ts';
 
 export class Transaction {
   /** Without brackets; empty for the null reverse-path. */
   readonly reversePath: string;
-  readonly declaredSizeBytes: number | undefined;
-  readonly body: BodyKind;
+  readonly parameters: MailParameters;
   /** After aliases, by address: an address that is reached twice gets the message once. */
   readonly recipients = new Map<string, Recipient>();
   /** Evidence of the stages mail, rcpt and data. */
@@ -21,14 +24,35 @@ export class Transaction {
   quarantine: string | undefined = undefined;
   /** RCPT commands that were answered with 250. */
   acceptedRecipients = 0;
+  /** Domains of the accepted recipients, where they are limited (RFC 9422 §4.3). */
+  readonly domains = new Set<string>();
   /** The first accepted recipient as given, for the trace header. */
   firstRecipient = '';
+  /** What came by BDAT so far; undefined before its first chunk was taken. */
+  chunks: Reception | undefined = undefined;
+  /** The reply to a chunk that was refused: no later one of this message is taken (RFC 3030 §2). */
+  chunksRefused: Reply | undefined = undefined;
   #writer: MessageWriter | undefined = undefined;
 
-  constructor(reversePath: string, declaredSizeBytes: number | undefined, body: BodyKind) {
+  constructor(reversePath: string, parameters: MailParameters) {
     this.reversePath = reversePath;
-    this.declaredSizeBytes = declaredSizeBytes;
-    this.body = body;
+    this.parameters = parameters;
+  }
+
+  /** May one more recipient have this domain? */
+  hasRoomForDomain(domain: string, limit: number): boolean {
+    return this.domains.size < limit || this.domains.has(domain);
+  }
+
+  /** BDAT was begun: neither DATA nor another recipient can come now. */
+  get hasChunks(): boolean {
+    return this.chunks !== undefined || this.chunksRefused !== undefined;
+  }
+
+  /** Nothing of the message is kept from here on. The first reply counts. */
+  refuseChunks(reply: Reply): void {
+    this.chunksRefused ??= reply;
+    this.discard();
   }
 
   /** Takes ownership of the writer. */

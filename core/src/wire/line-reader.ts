@@ -9,6 +9,8 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const DEL = 127;
+/** How much is told of a line that is refused: its verb. */
+const VERB_BYTES = 8;
 
 /**
  * `line`: `text` is a whole line. `more`: the chunk is used up. The others are lines to be refused: over the limit,
@@ -17,7 +19,7 @@ const DEL = 127;
 export type LineEvent = 'line' | 'more' | 'too-long' | 'bare-line-end' | 'control-character';
 
 export class LineReader {
-  /** The line without its CRLF, one character for each byte (Latin-1), after `next` said `line`. */
+  /** The line without its CRLF, one character for each byte (Latin-1), after `next` said `line`; of a refused one how it begins. */
   text = '';
   /** Offset of the first byte that `next` did not consume. */
   at = 0;
@@ -60,14 +62,16 @@ export class LineReader {
     }
     if (this.#afterCr && start < to) {
       this.#afterCr = false;
-      return chunk[start] === LF ? this.#complete(chunk, start, start, start + 1) : this.#refuse('bare-line-end', start);
+      return chunk[start] === LF
+        ? this.#complete(chunk, start, start, start + 1)
+        : this.#refuse('bare-line-end', chunk, start, start);
     }
     // Index at which one more character would be one too many.
     const full = start + this.#maxTextBytes - this.#heldBytes;
     for (let at = start; at < to; at += 1) {
       const byte = chunk[at]!;
       if (byte >= SPACE && byte !== DEL) {
-        if (at >= full) return this.#refuse('too-long', at + 1);
+        if (at >= full) return this.#refuse('too-long', chunk, start, at + 1);
       } else if (byte === CR) {
         if (at + 1 === to) {
           this.#hold(chunk, start, at);
@@ -75,9 +79,11 @@ export class LineReader {
           this.at = to;
           return 'more';
         }
-        return chunk[at + 1] === LF ? this.#complete(chunk, start, at, at + 2) : this.#refuse('bare-line-end', at + 1);
+        return chunk[at + 1] === LF
+          ? this.#complete(chunk, start, at, at + 2)
+          : this.#refuse('bare-line-end', chunk, start, at + 1);
       } else {
-        return this.#refuse(byte === LF ? 'bare-line-end' : 'control-character', at + 1);
+        return this.#refuse(byte === LF ? 'bare-line-end' : 'control-character', chunk, start, at + 1);
       }
     }
     this.#hold(chunk, start, to);
@@ -98,7 +104,9 @@ export class LineReader {
     return 'line';
   }
 
-  #refuse(event: LineEvent, next: number): LineEvent {
+  #refuse(event: LineEvent, chunk: Buffer, from: number, next: number): LineEvent {
+    const held = this.#held?.toString('latin1', 0, Math.min(this.#heldBytes, VERB_BYTES)) ?? '';
+    this.text = held + chunk.toString('latin1', from, Math.min(next, from + VERB_BYTES - held.length));
     this.reset();
     this.#skipping = true;
     this.at = next;

@@ -4,8 +4,8 @@
  * here: no control character and no 8-bit byte ever reaches the peer in a reply.
  */
 
-/** What the session does after the reply is written. */
-export type AfterReply = 'continue' | 'close' | 'startTls';
+/** What the session does after the reply is written. `readOn`: it is not written, what is read next is answered. */
+export type AfterReply = 'continue' | 'close' | 'startTls' | 'readOn';
 
 /** Reply lines are at most 512 octets with code and CRLF (RFC 5321 §4.5.3.1.5). */
 const MAX_TEXT_CHARACTERS = 480;

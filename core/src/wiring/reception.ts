@@ -135,6 +135,7 @@ export function wireReception(parts: ReceptionParts): Reception {
           ...SMTP_LIMITS,
           maxMessageBytes: listener.maxMessageBytes,
           maxRecipients: listener.maxRecipients,
+          maxRecipientDomains: listener.maxRecipientDomains,
           // Twice over: a client that is told 452 for recipients over the limit may have sent them all at once.
           maxCommands: 1000 + 2 * listener.maxRecipients,
           maxHeaderBytes: Math.min(MAX_HEADER_BYTES, config.throughput.spillBytes),

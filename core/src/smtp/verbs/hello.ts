@@ -9,6 +9,7 @@ import { Reply } from '../../wire/reply.ts';
 import type { Command } from '../command.ts';
 import { anywhere } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
+import type { SmtpLimits } from '../ports.ts';
 import { badHostname501 } from '../replies.ts';
 
 export const helo = row('HELO');
@@ -44,8 +45,16 @@ function helloName(argument: string): string | undefined {
 
 function offer(conversation: Conversation): Reply {
   const { profile } = conversation;
-  let lines = `${profile.hostname}\nPIPELINING\nSIZE ${profile.limits.maxMessageBytes}\n8BITMIME\nENHANCEDSTATUSCODES\nHELP`;
+  const { maxMessageBytes } = profile.limits;
+  let lines = `${profile.hostname}\nPIPELINING\nPIPECONNECT\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME`;
+  lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';
   return new Reply(250, '', lines);
+}
+
+/** What the session really holds a client to (RFC 9422 §3). */
+function limitsOf({ maxMessages, maxRecipients, maxRecipientDomains }: SmtpLimits): string {
+  const domains = maxRecipientDomains === 0 ? '' : ` RCPTDOMAINMAX=${maxRecipientDomains}`;
+  return `MAILMAX=${maxMessages} RCPTMAX=${maxRecipients}${domains}`;
 }

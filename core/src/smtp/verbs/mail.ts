@@ -52,7 +52,7 @@ export const mail: Command<MailArguments> = {
   ask: (conversation, { reversePath, parameters }) =>
     conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null,
   proceed: (conversation, { reversePath, parameters }, verdict) => {
-    const transaction = new Transaction(reversePath, parameters.sizeBytes, parameters.body);
+    const transaction = new Transaction(reversePath, parameters);
     gatherEvidence(transaction.evidence, verdict.evidence);
     if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
     conversation.transaction = transaction;

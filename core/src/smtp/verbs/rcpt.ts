@@ -11,12 +11,14 @@ import type { Conversation } from '../conversation.ts';
 import { refuseRcptParameters } from '../parameters.ts';
 import {
   badRecipient501,
+  bdatBegun503,
   mailboxUnavailable550,
   mailFirst503,
   rcptSyntax501,
   recipientOk250,
   recipientTooLong501,
   relayDenied554,
+  tooManyDomains452,
   tooManyRecipients452,
   unicodeRecipient553,
 } from '../replies.ts';
@@ -33,7 +35,7 @@ interface RcptArguments {
 export const rcpt: Command<RcptArguments> = {
   verb: 'RCPT',
   stage: 'rcpt',
-  rule: ({ transaction }) => (transaction === undefined ? mailFirst503 : undefined),
+  rule: ({ transaction }) => (transaction === undefined ? mailFirst503 : transaction.hasChunks ? bdatBegun503 : undefined),
   check: (conversation, argument) => {
     const from = pathStart(argument, 'TO:');
     if (from < 0) return rcptSyntax501;
@@ -44,9 +46,9 @@ export const rcpt: Command<RcptArguments> = {
     const refused = refuseRcptParameters(argument.slice(path.end));
     if (refused !== undefined) return refused;
     const transaction = conversation.transaction!;
-    const { maxRecipients } = conversation.profile.limits;
-    if (transaction.acceptedRecipients >= maxRecipients || transaction.recipients.size >= maxRecipients)
-      return tooManyRecipients452;
+    const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
+    if (transaction.acceptedRecipients >= maxRecipients) return tooManyRecipients452;
+    if (maxRecipientDomains > 0 && !transaction.hasRoomForDomain(address.domain, maxRecipientDomains)) return tooManyDomains452;
     const resolution = conversation.ports.directory.resolve(address.text);
     if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
     if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
@@ -60,6 +62,7 @@ export const rcpt: Command<RcptArguments> = {
     }) ?? null,
   proceed: (conversation, { transaction, address, resolution }, verdict) => {
     transaction.acceptedRecipients += 1;
+    if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
     if (transaction.acceptedRecipients === 1) transaction.firstRecipient = address.text;
     transaction.addRecipient(address.text, resolution);
     if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
