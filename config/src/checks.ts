@@ -64,6 +64,8 @@ function checkTls({ tls, listeners }: Config, report: Report): void {
     if (listener.clientCertificates !== 'off' && listener.clientCa === undefined) {
       report(at('clientCertificates'), 'value', 'needs clientCa: without it no certificate would count');
     }
+    if (listener.clientCrl !== undefined && listener.clientCa === undefined)
+      report(at('clientCrl'), 'value', 'needs clientCa: without it no certificate would count');
     if (listener.tls !== 'none') continue;
     if (listener.requireTls) report(at('requireTls'), 'value', 'nothing could be said here: this listener has `tls: none`');
     if (listener.clientCertificates !== 'off') report(at('clientCertificates'), 'value', 'this listener has `tls: none`');

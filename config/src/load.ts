@@ -67,6 +67,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       ...listener,
       certificates: listener.certificates?.map(pair),
       clientCa: absolute(listener.clientCa),
+      clientCrl: absolute(listener.clientCrl),
     })),
     plugins: config.plugins.map((entry) => {
       if (typeof entry === 'string') return pluginName(entry, folder);

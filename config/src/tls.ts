@@ -43,6 +43,11 @@ export const listenerTlsShape = {
     .default('off')
     .describe('`request` asks for one and takes who has none; `require` ends the handshake of who shows none of `clientCa`.'),
   clientCa: z.string().min(1).optional().describe('PEM file with the CAs whose client certificates count.'),
+  clientCrl: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file with the revocation list of each CA in `clientCa`; with one that is out of date no certificate counts.'),
 };
 
 export const tlsSchema = z

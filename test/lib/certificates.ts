@@ -24,6 +24,8 @@ export interface Wanted {
 }
 
 export interface TestCa extends Pair {
+  /** PEM of a list with these certificates revoked, good for a week, or for `days`. */
+  revoke(certificates: readonly string[], days?: number): Promise<string>;
   issue(wanted: Wanted): Promise<Pair>;
 }
 
@@ -57,6 +59,20 @@ export async function makeCa(name: string): Promise<TestCa> {
   return {
     certificate: own.toString('pem'),
     key: await privatePem(keys.privateKey),
+    async revoke(certificates, days = 7) {
+      const list = await x509.X509CrlGenerator.create(
+        {
+          issuer: own.subject,
+          thisUpdate: new Date(Date.now() - 30 * DAY_MS),
+          nextUpdate: new Date(Date.now() + days * DAY_MS),
+          entries: certificates.map((pem) => ({ serialNumber: new x509.X509Certificate(pem).serialNumber })),
+          signingAlgorithm: ALGORITHMS.ec,
+          signingKey: keys.privateKey,
+        },
+        webcrypto,
+      );
+      return x509.PemConverter.encode(list.rawData, 'X509 CRL');
+    },
     async issue({ name: subject, dns = [], email = [], kind = 'ec', days = 90, use = 'server', crl }) {
       const leaf = await webcrypto.subtle.generateKey(ALGORITHMS[kind], true, ['sign', 'verify']);
       const names = [

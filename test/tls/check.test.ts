@@ -158,3 +158,25 @@ test.concurrent('a self-signed certificate is a warning, and requireTls is tried
     expect(warnings.join()).toContain('is not trusted by this machine (');
   }
 });
+
+test.concurrent('a listener with certificates of its own is asked for their names alone', async (context) => {
+  const rig = await startRig(context, { config: SMALL });
+  const { server } = rig;
+  const ca = await makeCa('our CA');
+  const { certificate, key } = await ca.issue({ name: 'pop', dns: ['pop.other.test'] });
+  for (const [name, text] of Object.entries({ 'own.pem': certificate, 'own.key': key, 'ca.pem': ca.certificate }))
+    writeFileSync(join(server.folder, name), text);
+  const certificates = [{ certificate: './own.pem', key: './own.key' }];
+  await change(rig, ({ listeners }) => ({
+    listeners: (listeners as { name: string }[]).map((one) => (one.name === 'pop3s' ? { ...one, certificates } : one)),
+  }));
+  const { code, reports } = await check(rig, '--json', '--ca', join(server.folder, 'ca.pem'), '--listener', 'pop3s', 'mx');
+  expect(code).toBe(0);
+  const [mx, pop3s] = reports();
+  expect(mx?.offers?.certificates.map(({ subject }) => subject)).toContain('CN=mail.test');
+  expect(pop3s?.offers?.certificates.map(({ askedFor, subject }) => `${askedFor}|${subject}`)).toEqual([
+    '|CN=pop',
+    'pop.other.test|CN=pop',
+  ]);
+  expect(pop3s?.warnings).toEqual([]);
+});

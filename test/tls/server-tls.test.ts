@@ -39,6 +39,7 @@ async function serve(options: Partial<ServerTlsOptions> = {}) {
     identities: [one, oneRsa, wild],
     clientCertificates: 'off',
     clientCa: ca.certificate,
+    clientCrl: undefined,
     ticketKeys: TICKET_KEYS,
     sessionTimeoutSeconds: 3600,
     ...options,
@@ -195,6 +196,25 @@ describe('client certificates', () => {
     ]);
   });
 
+  it('one that was revoked does not count, nor any while the list is out of date', async () => {
+    const bob = await ca.issue({ name: 'bob', email: ['bob@example.org'], use: 'client' });
+    const show = async ({ certificate, key }: Pair, clientCrl: string, session?: Buffer) => {
+      const { port, outcomes } = await serve({ clientCertificates: 'request', clientCrl });
+      const seen = await shake(port, { cert: certificate, key, ...(session === undefined ? {} : { session }) });
+      return { names: factsOf(outcomes[0]).clientCertificate?.subjectAltNames, seen };
+    };
+    const [nobody, bobGone, old] = [await ca.revoke([]), await ca.revoke([bob.certificate]), await ca.revoke([], -1)];
+    const before = await show(bob, nobody);
+    expect(before.names).toEqual(['email:bob@example.org']);
+    expect((await show(bob, bobGone)).names).toBeUndefined();
+    expect((await show(alice, bobGone)).names).toEqual(['email:alice@example.org']);
+    expect((await show(alice, old)).names).toBeUndefined();
+    // A session from before does not help.
+    const again = await show(bob, bobGone, before.seen.session);
+    expect(again.seen.reused).toBe(false);
+    expect(again.names).toBeUndefined();
+  });
+
   it('is not asked for where it is off', async () => {
     const { port, outcomes } = await serve();
     await shake(port, { cert: alice.certificate, key: alice.key });
@@ -245,6 +265,7 @@ describe('channel bindings', () => {
       identities: [one],
       clientCertificates: 'off',
       clientCa: undefined,
+      clientCrl: undefined,
       ticketKeys: TICKET_KEYS,
       sessionTimeoutSeconds: 3600,
     });

@@ -21,7 +21,14 @@ export interface TlsMaterial {
   readonly identities: readonly TlsIdentity[];
   /** By the name of a listener that has certificates or a CA of its own. */
   readonly listeners: Readonly<
-    Record<string, { readonly identities: readonly TlsIdentity[] | undefined; readonly clientCa: string | undefined }>
+    Record<
+      string,
+      {
+        readonly identities: readonly TlsIdentity[] | undefined;
+        readonly clientCa: string | undefined;
+        readonly clientCrl: string | undefined;
+      }
+    >
   >;
   /** From which keys of session tickets are derived that other machines have, too. */
   readonly ticketSecret: Uint8Array | undefined;

@@ -34,6 +34,8 @@ export interface ServerTlsOptions {
   readonly clientCertificates: 'off' | 'request' | 'require';
   /** PEM of the CAs whose client certificates count. */
   readonly clientCa: string | undefined;
+  /** PEM of what they have revoked. */
+  readonly clientCrl: string | undefined;
   /** 48 bytes, the same for all threads, processes and machines that take up each other's sessions. */
   readonly ticketKeys: Uint8Array;
   /** Seconds for which a session may be taken up again. */
@@ -150,12 +152,13 @@ export class ServerTls {
     const key = distinct.map(({ fingerprint256 }) => fingerprint256).join(' ');
     const made = this.#contexts.get(key);
     if (made !== undefined) return made;
-    const { profile, clientCa, ticketKeys, sessionTimeoutSeconds } = this.#options;
+    const { profile, clientCa, clientCrl, ticketKeys, sessionTimeoutSeconds } = this.#options;
     const context = createSecureContext({
       ...profileOptions(profile),
       cert: distinct.map(({ certificate }) => certificate),
       key: distinct.map((one) => one.key),
       ...(clientCa === undefined ? {} : { ca: clientCa }),
+      ...(clientCrl === undefined ? {} : { crl: revocationLists(clientCrl) }),
       ticketKeys: Buffer.from(ticketKeys),
       sessionTimeout: sessionTimeoutSeconds,
       sessionIdContext: this.#scope(),
@@ -166,11 +169,16 @@ export class ServerTls {
 
   /** A session is taken up only where the same is asked of clients and the same certificates are shown. */
   #scope(): string {
-    const { listener, protocol, profile, clientCertificates, clientCa = '', identities } = this.#options;
+    const { listener, protocol, profile, clientCertificates, clientCa = '', clientCrl = '', identities } = this.#options;
     const shown = identities.map(({ fingerprint256 }) => fingerprint256);
-    const about = JSON.stringify([listener, protocol, profile, clientCertificates, clientCa, shown]);
+    const about = JSON.stringify([listener, protocol, profile, clientCertificates, clientCa, clientCrl, shown]);
     return createHash('sha256').update(about).digest('hex').slice(0, SCOPE_BYTES);
   }
+}
+
+/** @returns each list of a PEM file: Node would read the first alone. */
+export function revocationLists(pem: string): string[] {
+  return [...pem.matchAll(/-----BEGIN X509 CRL-----[\s\S]+?-----END X509 CRL-----/g)].map(([list]) => list);
 }
 
 /** @returns why the certificate does not count; undefined when it does. */

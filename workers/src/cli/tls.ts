@@ -93,12 +93,16 @@ function targetOf({ address, protocol, tls }: ListenerConfig): TlsTarget {
   return { host: own[host] ?? host, port: Number(address.slice(colon + 1)), how };
 }
 
-/** Every name of its certificates; a wildcard is asked for by a name that it stands for. */
+/**
+ * Every name of its certificates; a wildcard is asked for by a name that it stands for. Our own name, too, unless the
+ * listener has certificates of its own: then it is there for other names.
+ */
 function wantedOf({ name }: ListenerConfig, config: Config, tls: TlsMaterial, ca: string | undefined): Wanted {
-  const identities = tls.listeners[name]?.identities ?? tls.identities;
+  const own = tls.listeners[name]?.identities;
+  const identities = own ?? tls.identities;
   const names = identities.flatMap((one) => one.names).map((one) => one.replace(/^\*/, 'any-name'));
   return {
-    names: [...new Set([config.hostname.toLowerCase(), ...names])],
+    names: [...new Set(own === undefined ? [config.hostname.toLowerCase(), ...names] : names)],
     inFiles: new Set(identities.map(({ fingerprint256 }) => fingerprint256)),
     ca,
     nowMs: Date.now(),

@@ -29,6 +29,7 @@ export function listenerTls(
     identities: own?.identities ?? tls.identities,
     clientCertificates: listener.clientCertificates,
     clientCa: own?.clientCa,
+    clientCrl: own?.clientCrl,
     ticketKeys,
     sessionTimeoutSeconds: Math.min(MAX_SESSION_SECONDS, Math.max(1, Math.floor(config.tls.ticketRotation / 1000))),
   });

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { configSchema } from '@posthorn/config';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureCertificate } from './certificate.ts';
-import { readConfig } from './settings.ts';
-import { readIdentity } from './tls-files.ts';
+import { readConfig, SettingsError } from './settings.ts';
+import { readIdentity, readTls } from './tls-files.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -37,4 +38,26 @@ it('a data folder that is a file is found before a start', () => {
   const file = join(folder, 'posthorn.yaml');
   writeFileSync(file, 'data: ./posthorn.yaml\n');
   expect(() => readConfig(file)).toThrow(/^data: .*posthorn\.yaml is a file, not a folder$/);
+});
+
+describe('what is read for client certificates', () => {
+  const problemOf = async (text: string, key: 'clientCa' | 'clientCrl') => {
+    const file = join(folder, `${key}.pem`);
+    writeFileSync(file, text);
+    const listener = { name: 'mx', protocol: 'smtp', address: '127.0.0.1:0', clientCertificates: 'request', [key]: file };
+    const config = { ...configSchema.parse({ data: folder, listeners: [listener] }), hostname: 'mx.example.org' };
+    return readTls(config).then(
+      () => 'fine',
+      (error: unknown) => (error instanceof SettingsError ? error.message : `thrown: ${String(error)}`),
+    );
+  };
+
+  it('is named with its key when it is of no use', async () => {
+    const { certificate } = await ensureCertificate(join(folder, 'ca'), 'mx.example.org', Date.now());
+    expect(await problemOf('nothing', 'clientCa')).toMatch(/^listeners\[0\]\.clientCa: .* no certificate is in it$/);
+    expect(await problemOf(certificate, 'clientCa')).toMatch(/a certificate in it is not that of a CA$/);
+    expect(await problemOf(certificate, 'clientCrl')).toMatch(/^listeners\[0\]\.clientCrl: .* no revocation list is in it$/);
+    const broken = '-----BEGIN X509 CRL-----\nbm90aGluZw==\n-----END X509 CRL-----\n';
+    expect(await problemOf(broken, 'clientCrl')).toMatch(/clientCrl\.pem cannot be used: /);
+  });
 });

@@ -7,7 +7,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Config } from '@posthorn/config';
-import type { TlsIdentity } from '@posthorn/core/dispatch/server-tls';
+import { revocationLists, type TlsIdentity } from '@posthorn/core/dispatch/server-tls';
 import { profileOptions } from '@posthorn/core/dispatch/tls-profile';
 import { subjectAltNamesOf } from '@posthorn/core/dispatch/certificate-facts';
 import type { TlsMaterial } from '../ipc.ts';
@@ -40,12 +40,13 @@ export async function readTls(config: Config, onSelfSigned?: (file: string) => v
   }
   identities.push(...tls.certificates.map((entry, index) => readIdentity(entry, `tls.certificates[${index}]`)));
   const listeners: Record<string, TlsMaterial['listeners'][string]> = {};
-  for (const [index, { name, certificates, clientCa }] of config.listeners.entries()) {
+  for (const [index, { name, certificates, clientCa, clientCrl }] of config.listeners.entries()) {
     const path = `listeners[${index}]`;
     if (certificates === undefined && clientCa === undefined) continue;
     listeners[name] = {
       identities: certificates?.map((entry, nth) => readIdentity(entry, `${path}.certificates[${nth}]`)),
       clientCa: clientCa === undefined ? undefined : readCa(clientCa, `${path}.clientCa`),
+      clientCrl: clientCrl === undefined ? undefined : readCrl(clientCrl, `${path}.clientCrl`),
     };
   }
   return { identities, listeners, ticketSecret: tls.ticketSecret === undefined ? undefined : readSecret(tls.ticketSecret) };
@@ -53,7 +54,7 @@ export async function readTls(config: Config, onSelfSigned?: (file: string) => v
 
 /** Every file that `readTls` reads. */
 export function tlsFiles({ tls, listeners }: Config): string[] {
-  const own = listeners.flatMap((one) => [...(one.certificates ?? []).flatMap(pairOf), one.clientCa]);
+  const own = listeners.flatMap((one) => [...(one.certificates ?? []).flatMap(pairOf), one.clientCa, one.clientCrl]);
   const all = [tls.certificate, tls.key, ...tls.certificates.flatMap(pairOf), ...own, tls.ticketSecret];
   return [...new Set(all.filter((file) => file !== undefined))];
 }
@@ -117,6 +118,18 @@ function readCa(file: string, path: string): string {
     }
     if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate is in it');
     createSecureContext({ ca: text });
+  } catch (error) {
+    throw new SettingsError(`${path}: ${file} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+  return text;
+}
+
+function readCrl(file: string, path: string): string {
+  const text = readPem(file, path);
+  try {
+    const lists = revocationLists(text);
+    if (lists.length === 0) throw new Error('no revocation list is in it');
+    createSecureContext({ crl: lists });
   } catch (error) {
     throw new SettingsError(`${path}: ${file} cannot be used: ${messageOf(error)}`, { cause: error });
   }
