@@ -42,7 +42,7 @@ export async function readTls(config: Config, onSelfSigned?: (file: string) => v
   const listeners: Record<string, TlsMaterial['listeners'][string]> = {};
   for (const [index, { name, certificates, clientCa, clientCrl }] of config.listeners.entries()) {
     const path = `listeners[${index}]`;
-    if (certificates === undefined && clientCa === undefined) continue;
+    if (certificates === undefined && clientCa === undefined && clientCrl === undefined) continue;
     listeners[name] = {
       identities: certificates?.map((entry, nth) => readIdentity(entry, `${path}.certificates[${nth}]`)),
       clientCa: clientCa === undefined ? undefined : readCa(clientCa, `${path}.clientCa`),
