@@ -105,7 +105,12 @@ function hooksOf(random: Random): Partial<Pipeline> {
 
 async function play(input: Buffer, random: Random, chunkBytes: Random, events: boolean): Promise<{ said: string; kit: Pop3Kit }> {
   const kit = createPop3Kit({
-    profile: { maxErrors: 1 + random(20), plaintextLogin: random(3) === 0 ? 'never' : 'always', maxLineBytes: 60 + random(200) },
+    profile: {
+      maxErrors: 1 + random(20),
+      plaintextLogin: random(3) === 0 ? 'never' : 'always',
+      maxLineBytes: 60 + random(200),
+      requireTls: random(8) === 0,
+    },
     hooks: hooksOf(random),
     messages: MESSAGES,
     async: random(2) === 0,

@@ -134,7 +134,11 @@ function hooksOf(random: Random): Partial<Pipeline> {
 async function play(input: Buffer, random: Random, chunkBytes: Random, events: boolean): Promise<{ said: string; kit: Kit }> {
   const submission = random(3) === 0;
   const kit = createKit({
-    profile: { kind: submission ? 'submission' : 'smtp', plaintextLogin: random(2) === 0 ? 'always' : 'never' },
+    profile: {
+      kind: submission ? 'submission' : 'smtp',
+      plaintextLogin: random(2) === 0 ? 'always' : 'never',
+      requireTls: random(8) === 0,
+    },
     limits: {
       maxErrors: 1 + random(20),
       maxMessages: 1 + random(4),

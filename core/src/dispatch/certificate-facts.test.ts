@@ -1,4 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { serverEndPointOf, subjectAltNamesOf } from './certificate-facts.ts';
 
@@ -22,6 +23,32 @@ describe('names of a certificate', () => {
     expect(subjectAltNamesOf('email:"a\\u0000@example.org"')).toEqual([]);
     expect(subjectAltNamesOf('email:"not closed, DNS:b.example')).toEqual([]);
     expect(subjectAltNamesOf('email:a"b, DNS:b.example')).toEqual([]);
+  });
+});
+
+const value = fc.string({
+  minLength: 1,
+  maxLength: 30,
+  unit: fc.constantFrom('a', '@', '.', ',', ' ', '"', '\\', ':', 'DNS', 'email:'),
+});
+const label = fc.constantFrom('email', 'DNS', 'URI', 'IP Address', 'othername', 'Registered ID');
+/** As Node writes one: in quotes where it could be misread. */
+const written = (text: string) => (/[,"\\]/.test(text) ? JSON.stringify(text) : text);
+
+describe('whatever stands in a certificate', () => {
+  it('comes out as the names that went in, no more and no other', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(label, value)), (names) => {
+        const text = names.map(([kind, name]) => `${kind}:${written(name)}`).join(', ');
+        const kinds: Readonly<Record<string, string>> = { email: 'email', DNS: 'dns', URI: 'uri', 'IP Address': 'ip' };
+        const expected = names.flatMap(([kind, name]) => (kinds[kind] === undefined ? [] : [`${kinds[kind]}:${name}`]));
+        expect(subjectAltNamesOf(text)).toEqual(expected);
+      }),
+    );
+  });
+
+  it('throws nothing', () => {
+    fc.assert(fc.property(fc.string(), (text) => void subjectAltNamesOf(text)));
   });
 });
 
