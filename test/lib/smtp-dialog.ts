@@ -11,7 +11,7 @@
  *   S: @ehlo STARTTLS, AUTH PLAIN LOGIN    the reply to EHLO: what is always offered, and these
  *   @tls      the handshake that STARTTLS asked for is done
  *   @drain    @timeout    @closes
- *   @stored from=<…> to=a@b,c@d quarantine=…    the next message that was stored, and with M: its lines
+ *   @stored from=<…> to=a@b,c@d utf8 quarantine=…    the next message that was stored, and with M: its lines
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
@@ -100,6 +100,7 @@ function offer(settings: readonly string[], more: string): string {
     '8BITMIME',
     'CHUNKING',
     'BINARYMIME',
+    'SMTPUTF8',
     'ENHANCEDSTATUSCODES',
     `LIMITS MAILMAX=${limits.get('maxMessages')} RCPTMAX=${limits.get('maxRecipients')}${domains === undefined || domains === '0' ? '' : ` RCPTDOMAINMAX=${domains}`}`,
     'HELP',
@@ -184,6 +185,7 @@ function storedBy(kit: Kit): StoredExpectation[] {
   return kit.taken.map(({ envelope, text }) => ({
     envelope:
       `from=<${envelope.reversePath}> to=${envelope.recipients.map((one) => one.address).join(',')}` +
+      (envelope.smtpUtf8 === true ? ' utf8' : '') +
       (envelope.quarantine === undefined ? '' : ` quarantine=${envelope.quarantine}`),
     text,
   }));

@@ -130,7 +130,7 @@ export interface KitOptions {
   readonly ports?: Partial<SmtpPorts>;
 }
 
-/** alice and bob have mailboxes, team and list are aliases; example.org is ours, relayed.example is kept elsewhere. */
+/** alice, bob, carol and jörg have mailboxes, team and list are aliases; example.org is ours, relayed.example is kept elsewhere. */
 export function resolveForTest(address: string): Resolution {
   const at = address.lastIndexOf('@');
   const domain = address.slice(at + 1).toLowerCase();
@@ -139,7 +139,8 @@ export function resolveForTest(address: string): Resolution {
   if (address.toLowerCase() === 'postmaster') return { is: 'known', targets: [mailbox('alice')] };
   if (domain === 'relayed.example') return { is: 'forwarded' };
   if (domain !== 'example.org') return { is: 'foreign' };
-  if (local === 'alice' || local === 'bob' || local === 'carol') return { is: 'known', targets: [mailbox(local)] };
+  if (local === 'alice' || local === 'bob' || local === 'carol' || local === 'jörg')
+    return { is: 'known', targets: [mailbox(local)] };
   if (local === 'team') return { is: 'known', targets: [mailbox('alice'), mailbox('bob')] };
   if (local === 'away') return { is: 'known', targets: [{ to: 'address', address: 'alice@elsewhere.example' }] };
   return { is: 'unknown' };

@@ -14,8 +14,9 @@ export interface LocalPorts {
   readonly log: Log;
 }
 
-/** Names in a header line are one line of printable ASCII, whatever the envelope holds. */
-const inHeader = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
+/** Names in a header line are one line of printable text (RFC 6532 §3.1), whatever the envelope holds; in a reply, ASCII. */
+const inHeader = (text: string): string => text.replace(/[\0-\x1f\x7f-\x9f]/g, '?');
+const inReply = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 
 /**
  * Delivers to one mailbox.
@@ -31,7 +32,7 @@ export async function deliverLocally(
 ): Promise<Result> {
   const head = Buffer.from(
     `Return-Path: <${inHeader(envelope.reversePath)}>\r\nDelivered-To: ${inHeader(recipient)}\r\n`,
-    'latin1',
+    'utf8',
   );
   try {
     await ports.mailbox.deliver(mailbox, envelope.id, head, body, envelope.quarantine === undefined ? 'inbox' : 'quarantine');
@@ -42,8 +43,8 @@ export async function deliverLocally(
       const why = cause instanceof Error ? { cause: cause.message } : {};
       ports.log.warn('delivery.mailbox', { message: envelope.id, mailbox, permanent, reason, ...why });
       return permanent
-        ? { outcome: 'failed', reply: `550 ${enhanced} ${inHeader(error.message)}` }
-        : { outcome: 'deferred', reply: `451 ${enhanced} ${inHeader(error.message)}` };
+        ? { outcome: 'failed', reply: `550 ${enhanced} ${inReply(error.message)}` }
+        : { outcome: 'deferred', reply: `451 ${enhanced} ${inReply(error.message)}` };
     }
     ports.log.error('delivery.mailbox', { message: envelope.id, mailbox, reason: String(error) });
     return { outcome: 'deferred', reply: '451 4.3.0 the mailbox cannot be written now' };

@@ -3,17 +3,19 @@
  * CRLF.CRLF was seen. Order: form, hops, stage `message`, scoring, sink; 250 only after the sink has it on disk.
  * Whatever happens the writer ends up dropped or with the sink, and the transaction is over.
  */
+import { isUtf8 } from 'node:buffer';
 import type { GivenEvidence, Verdict } from '../hook/contract.ts';
-import type { Envelope } from '../mail/envelope.ts';
+import type { Envelope, Origin } from '../mail/envelope.ts';
 import { editHeader, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
 import { countFields } from '../mail/header-scan.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
+import { isAscii } from '../wire/address.ts';
 import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { Accepted, MessageWriter } from './ports.ts';
 import { receivedHeader } from './received.ts';
 import type { Reception } from './reception.ts';
-import { insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
+import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
 import type { Transaction } from './transaction.ts';
 import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
 
@@ -28,6 +30,7 @@ interface Arrival {
   readonly writer: MessageWriter;
   readonly bytes: MessageBytes;
   readonly id: string;
+  readonly origin: Origin;
   readonly receivedAtMs: number;
   readonly received: string;
   /** Of all stages before `message`. */
@@ -72,7 +75,12 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   }
   const id = ports.newId();
   const receivedAtMs = ports.clock.now();
-  const origin = conversation.origin;
+  const { smtpUtf8 } = transaction.parameters;
+  if (smtpUtf8 && !isUtf8(bytes.header)) {
+    logMessageRefusal(conversation, transaction, headerNotUtf8550);
+    return headerNotUtf8550;
+  }
+  const origin = conversation.originOf(smtpUtf8);
   const onlyRecipient = transaction.acceptedRecipients === 1 ? transaction.firstRecipient : undefined;
   const received = receivedHeader({
     hostname: profile.hostname,
@@ -85,7 +93,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   const evidence: GivenEvidence[] = [];
   const { connect, hello, auth } = conversation.evidence;
   for (const given of [connect, hello, auth, transaction.evidence]) if (given.length > 0) gatherEvidence(evidence, given);
-  const arrival: Arrival = { conversation, transaction, writer, bytes, id, receivedAtMs, received, evidence };
+  const arrival: Arrival = { conversation, transaction, writer, bytes, id, origin, receivedAtMs, received, evidence };
 
   const run = ports.hooks.message;
   if (run === null && evidence.length === 0) return store(arrival, forgeries(arrival), undefined);
@@ -95,7 +103,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
       ? null
       : run({
           session: conversation.facts,
-          envelope: envelopeOf(arrival, bytes.sizeBytes + received.length, quarantine),
+          envelope: envelopeOf(arrival, bytes.sizeBytes + Buffer.byteLength(received), quarantine),
           bytes,
           evidence,
         });
@@ -152,7 +160,7 @@ function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: strin
   let cuts: readonly Cut[] = NO_CUTS;
   let cutBytes = 0;
   if (edits.length === 0) {
-    head = Buffer.from(received, 'latin1');
+    head = Buffer.from(received, 'utf8');
   } else {
     const edited = editHeader(bytes.header, edits);
     for (const one of edited.refused) conversation.log('warn', 'smtp.edit-refused', { message: id, ...one });
@@ -197,15 +205,18 @@ function queuedReply(id: string): Reply {
 }
 
 function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | undefined): Envelope {
-  const { conversation, transaction, id, receivedAtMs } = arrival;
+  const { transaction, id, origin, receivedAtMs } = arrival;
+  const recipients = [...transaction.recipients.values()];
   return {
     id,
     receivedAtMs,
     reversePath: transaction.reversePath,
-    recipients: [...transaction.recipients.values()],
-    origin: conversation.origin,
+    recipients,
+    origin,
     sizeBytes,
     body: transaction.parameters.body,
+    // An alias or a plugin may lead to an address that needs it, too.
+    ...(transaction.parameters.smtpUtf8 || !recipients.every(({ address }) => isAscii(address)) ? { smtpUtf8: true } : {}),
     ...(quarantine === undefined ? {} : { quarantine }),
   };
 }

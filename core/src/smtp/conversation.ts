@@ -85,13 +85,14 @@ export class Conversation {
     });
   }
 
-  get origin(): Origin {
+  /** Where a message comes from. @param utf8 whether it came with SMTPUTF8 */
+  originOf(utf8: boolean): Origin {
     return {
       listener: this.profile.listener,
       clientAddress: this.peer.address,
       clientPort: this.peer.port,
       helo: this.helo ?? '',
-      protocol: protocolKeyword(this.extended, this.tls !== undefined, this.user !== undefined),
+      protocol: protocolKeyword(this.extended, this.tls !== undefined, this.user !== undefined, utf8),
       ...(this.user === undefined ? {} : { user: this.user }),
       sessionId: this.peer.sessionId,
     };

@@ -1,5 +1,6 @@
 /**
- * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152 and 3030 §3, AUTH RFC 4954 §5).
+ * The ESMTP parameters of MAIL and RCPT (RFC 5321 §4.1.1.11, SIZE RFC 1870, BODY RFC 6152 and 3030 §3, SMTPUTF8 RFC 6531 §3.4,
+ * AUTH RFC 4954 §5).
  * Called by the verbs with what stands after the path; strict: what is not understood is refused, never skipped.
  */
 import type { BodyKind } from '../mail/envelope.ts';
@@ -10,9 +11,11 @@ export interface MailParameters {
   /** SIZE=, in bytes. */
   readonly sizeBytes: number | undefined;
   readonly body: BodyKind;
+  /** SMTPUTF8 (RFC 6531 §3.4). */
+  readonly smtpUtf8: boolean;
 }
 
-const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit' };
+const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit', smtpUtf8: false };
 
 /**
  * Reads MAIL's parameters.
@@ -25,6 +28,7 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
   let sizeBytes: number | undefined;
   let body: BodyKind | undefined;
   let authSeen = false;
+  let smtpUtf8 = false;
   const words = splitParameters(rest);
   if (words === undefined) return badParameter501;
   for (const word of words) {
@@ -42,6 +46,10 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
       else if (kind === '8BITMIME') body = '8bitmime';
       else if (kind === 'BINARYMIME') body = 'binarymime';
       else return value === '' ? badParameter501 : unknownParameter555;
+    } else if (keyword === 'SMTPUTF8') {
+      if (equals >= 0) return badParameter501;
+      if (smtpUtf8) return duplicateParameter501;
+      smtpUtf8 = true;
     } else if (keyword === 'AUTH' && auth) {
       if (authSeen) return duplicateParameter501;
       authSeen = true;
@@ -51,7 +59,7 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
       return unknownParameter555;
     }
   }
-  return { sizeBytes, body: body ?? '7bit' };
+  return { sizeBytes, body: body ?? '7bit', smtpUtf8 };
 }
 
 /** RCPT's parameters: none is announced. @returns the refusal, undefined when there is nothing. */

@@ -38,11 +38,13 @@ describe('receivedHeader', () => {
 
 describe('protocolKeyword', () => {
   it('is that of RFC 3848', () => {
-    expect(protocolKeyword(false, true, false)).toBe('SMTP');
-    expect(protocolKeyword(true, false, false)).toBe('ESMTP');
-    expect(protocolKeyword(true, true, false)).toBe('ESMTPS');
-    expect(protocolKeyword(true, false, true)).toBe('ESMTPA');
-    expect(protocolKeyword(true, true, true)).toBe('ESMTPSA');
+    expect(protocolKeyword(false, true, false, false)).toBe('SMTP');
+    expect(protocolKeyword(true, false, false, false)).toBe('ESMTP');
+    expect(protocolKeyword(true, true, false, false)).toBe('ESMTPS');
+    expect(protocolKeyword(true, false, true, false)).toBe('ESMTPA');
+    expect(protocolKeyword(true, true, true, false)).toBe('ESMTPSA');
+    expect(protocolKeyword(true, false, false, true)).toBe('UTF8SMTP');
+    expect(protocolKeyword(true, true, true, true)).toBe('UTF8SMTPSA');
   });
 });
 

@@ -14,7 +14,7 @@ export interface Trace {
   readonly receivedAtMs: number;
 }
 
-/** @returns the field with its folded lines and closing CRLF; ASCII. */
+/** @returns the field with its folded lines and closing CRLF; ASCII but for the recipient of a message with SMTPUTF8. */
 export function receivedHeader(trace: Trace): string {
   const { origin, tls, onlyRecipient } = trace;
   const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
@@ -32,8 +32,8 @@ export function headerDate(atMs: number): string {
   return `${new Date(atMs).toUTCString().slice(0, -3)}+0000`;
 }
 
-/** RFC 3848: ESMTP with S under TLS and A when authenticated; SMTP after HELO. */
-export function protocolKeyword(extended: boolean, secured: boolean, authenticated: boolean): string {
-  if (!extended) return 'SMTP';
-  return `ESMTP${secured ? 'S' : ''}${authenticated ? 'A' : ''}`;
+/** RFC 3848: ESMTP with S under TLS and A when authenticated; SMTP after HELO. RFC 6531 §4.3: UTF8SMTP with SMTPUTF8. */
+export function protocolKeyword(extended: boolean, secured: boolean, authenticated: boolean, utf8: boolean): string {
+  if (!extended && !utf8) return 'SMTP';
+  return `${utf8 ? 'UTF8SMTP' : 'ESMTP'}${secured ? 'S' : ''}${authenticated ? 'A' : ''}`;
 }

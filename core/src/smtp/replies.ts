@@ -36,11 +36,12 @@ export const badRecipient501 = new Reply(501, '5.1.3', 'Bad recipient address sy
 export const senderTooLong501 = new Reply(501, '5.1.7', 'Sender address too long');
 export const recipientTooLong501 = new Reply(501, '5.1.3', 'Recipient address too long');
 export const badParameter501 = new Reply(501, '5.5.4', 'Bad parameter syntax');
+export const notUtf8501 = new Reply(501, '5.5.2', 'Argument is not UTF-8');
 export const duplicateParameter501 = new Reply(501, '5.5.4', 'Parameter given twice');
 export const badChunk501 = new Reply(501, '5.5.4', 'Syntax: BDAT size [LAST]', 'close');
 export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemented');
-export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII: SMTPUTF8 is not offered');
-export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII: SMTPUTF8 is not offered');
+export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII without SMTPUTF8');
+export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII without SMTPUTF8');
 export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recognized or not implemented');
 
 // Commands out of place.
@@ -72,6 +73,7 @@ export const messageTooLarge552 = new Reply(552, '5.3.4', 'Message size exceeds 
 export const headerTooLarge552 = new Reply(552, '5.3.4', 'Message header size exceeds fixed limit');
 export const textLineTooLong500 = new Reply(500, '5.5.2', 'Message has a line that is too long');
 export const bareLineEnd550 = new Reply(550, '5.6.11', 'Message has a bare CR or LF: lines end with <CR><LF>');
+export const headerNotUtf8550 = new Reply(550, '5.6.0', 'Message header is not UTF-8');
 export const tooManyHops554 = new Reply(554, '5.4.6', 'Too many hops, this looks like a mail loop');
 export const likelySpam550 = new Reply(550, '5.7.1', 'Message refused as unwanted');
 

@@ -1,28 +1,29 @@
 /**
  * Mail addresses as RFC 5321 §4.1.2 writes them: paths in angle brackets (MAIL, RCPT) and bare mailboxes.
  * Called by the SMTP verbs, by recipient edits of plugins and by whoever reads an address from a configuration.
- * Pure; never throws: a problem is a value. Text is taken one character a byte; 8-bit characters are refused, since
- * SMTPUTF8 is not offered (RFC 6531).
+ * Pure; never throws: a problem is a value. Characters beyond ASCII are taken as RFC 6531 §3.3 adds them, so the text has
+ * to be decoded (`wire/utf8`); whether the client may use them is for the caller to say.
  */
+import { domainToASCII } from 'node:url';
 import { addressLiteral } from './address-literal.ts';
 
 export interface Address {
   /** Local part in its plainest form: quoted only where it must be. */
   readonly local: string;
-  /** Lower case; `[192.0.2.1]` or `[IPv6:2001:db8::1]` for a literal; empty only for `postmaster` without a domain. */
+  /** Lower case, in A-labels (RFC 5890); `[192.0.2.1]` or `[IPv6:2001:db8::1]` for a literal; empty only for `postmaster` without a domain. */
   readonly domain: string;
   /** `local@domain`, or `postmaster`. */
   readonly text: string;
 }
 
-export type AddressProblem = 'syntax' | '8bit' | 'too-long';
+export type AddressProblem = 'syntax' | 'too-long';
 
 /** `address` is null for the null path `<>`; `end` is the index after the closing bracket. */
 export type PathResult =
   | { readonly ok: true; readonly address: Address | null; readonly end: number }
   | { readonly ok: false; readonly problem: AddressProblem };
 
-/** RFC 5321 §4.5.3.1.1 to .3, in octets; the path counts its brackets. */
+/** RFC 5321 §4.5.3.1.1 to .3, in octets of UTF-8; the path counts its brackets. */
 const MAX_LOCAL_BYTES = 64;
 const MAX_DOMAIN_BYTES = 255;
 const MAX_PATH_BYTES = 256;
@@ -43,7 +44,6 @@ for (const character of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 }
 
 const SYNTAX = { ok: false, problem: 'syntax' } as const;
-const EIGHT_BIT = { ok: false, problem: '8bit' } as const;
 const TOO_LONG = { ok: false, problem: 'too-long' } as const;
 
 /**
@@ -60,20 +60,21 @@ export function parsePath(text: string, from: number, bare: 'postmaster' | 'noth
     if (at < 0) return SYNTAX;
   }
   const localEnd = endOfLocal(text, at);
-  if (localEnd < 0) return localEnd === NOT_ASCII ? EIGHT_BIT : SYNTAX;
+  if (localEnd < 0) return SYNTAX;
   const local = plainLocal(text, at, localEnd);
   let end = localEnd;
   let domain = '';
   if (text.charCodeAt(localEnd) === AT) {
-    const found = domainAt(text, localEnd + 1);
-    if (typeof found === 'number') return found === NOT_ASCII ? EIGHT_BIT : found === LONG ? TOO_LONG : SYNTAX;
-    domain = found;
-    end = localEnd + 1 + domain.length;
+    end = endOfDomain(text, localEnd + 1);
+    if (end < 0) return end === LONG ? TOO_LONG : SYNTAX;
+    const ascii = asciiDomain(text.slice(localEnd + 1, end));
+    if (typeof ascii === 'number') return ascii === LONG ? TOO_LONG : SYNTAX;
+    domain = ascii;
   } else if (bare === 'nothing' || local.toLowerCase() !== 'postmaster') {
     return SYNTAX;
   }
   if (text.charCodeAt(end) !== GREATER) return SYNTAX;
-  if (localEnd - at > MAX_LOCAL_BYTES || end + 1 - from > MAX_PATH_BYTES) return TOO_LONG;
+  if (octets(text, at, localEnd) > MAX_LOCAL_BYTES || octets(text, from, end + 1) > MAX_PATH_BYTES) return TOO_LONG;
   return { ok: true, address: makeAddress(local, domain), end: end + 1 };
 }
 
@@ -85,12 +86,20 @@ export function parseMailbox(text: string): Address | undefined {
 }
 
 /**
- * Reads a whole text as a domain name, as HELO and EHLO send it; underscores are taken, since many hosts have them.
+ * Reads a whole text as a domain name in ASCII, as HELO and EHLO send it; underscores are taken, since many hosts have
+ * them.
  * @returns the name in lower case, or undefined.
  */
 export function parseDomain(text: string): string | undefined {
-  const found = domainAt(text, 0);
-  return typeof found === 'string' && found.length === text.length ? found : undefined;
+  if (!isAscii(text) || endOfDomain(text, 0) !== text.length) return undefined;
+  const found = asciiDomain(text);
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** True when there is no character beyond ASCII: when neither address nor mail needs SMTPUTF8. */
+export function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 127) return false;
+  return true;
 }
 
 function makeAddress(local: string, domain: string): Address {
@@ -98,32 +107,42 @@ function makeAddress(local: string, domain: string): Address {
   return { local, domain, text: `${local}@${domain}` };
 }
 
+/** Length of `text[from, to)` in octets of UTF-8. */
+function octets(text: string, from: number, to: number): number {
+  for (let at = from; at < to; at += 1) {
+    if (text.charCodeAt(at) > 127) return Buffer.byteLength(text.slice(from, to), 'utf8');
+  }
+  return to - from;
+}
+
 const WRONG = -1;
-const NOT_ASCII = -2;
-const LONG = -3;
+const LONG = -2;
 
 /** `@a,@b:` at `at`. @returns index after the colon, negative when it is none. */
 function skipRoute(text: string, at: number): number {
   for (;;) {
     if (text.charCodeAt(at) !== AT) return WRONG;
-    const domain = domainAt(text, at + 1);
-    if (typeof domain === 'number') return WRONG;
-    at += 1 + domain.length;
+    at = endOfDomain(text, at + 1);
+    if (at < 0) return WRONG;
     if (text.charCodeAt(at) === COLON) return at + 1;
     if (text[at] !== ',') return WRONG;
     at += 1;
   }
 }
 
-/** @returns index after the local part that starts at `from`, or WRONG or NOT_ASCII. */
+/** Beyond ASCII, and no control character of ISO 8859 (U+0080 to U+009F): those are nobody's name. */
+function isInternational(code: number): boolean {
+  return code > 0x9f;
+}
+
+/** @returns index after the local part that starts at `from`, or WRONG. */
 function endOfLocal(text: string, from: number): number {
   if (text.charCodeAt(from) === QUOTE) return endOfQuoted(text, from);
   let at = from;
   let atomFrom = from;
   for (; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if (code > 127) return NOT_ASCII;
-    if (ATEXT[code] === 1) continue;
+    if (ATEXT[code] === 1 || isInternational(code)) continue;
     if (code !== DOT) break;
     if (at === atomFrom) return WRONG;
     atomFrom = at + 1;
@@ -135,8 +154,9 @@ function endOfQuoted(text: string, from: number): number {
   for (let at = from + 1; at < text.length; at += 1) {
     let code = text.charCodeAt(at);
     if (code === QUOTE) return at + 1;
+    // RFC 6531 §3.3 adds to what may stand in quotes, not to what a backslash may stand before.
     if (code === BACKSLASH) code = text.charCodeAt((at += 1));
-    if (code > 127) return NOT_ASCII;
+    else if (isInternational(code)) continue;
     if (!(code >= 32 && code < 127)) return WRONG;
   }
   return WRONG;
@@ -150,15 +170,17 @@ function plainLocal(text: string, from: number, to: number): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** @returns the domain or address literal that starts at `from`, in lower case, or WRONG, NOT_ASCII or LONG. */
-function domainAt(text: string, from: number): string | number {
-  if (text[from] === '[') return addressLiteral(text, from) ?? WRONG;
+/** @returns index after the domain or address literal that starts at `from`, or WRONG or LONG. */
+function endOfDomain(text: string, from: number): number {
+  if (text[from] === '[') {
+    const literal = addressLiteral(text, from);
+    return literal === undefined ? WRONG : from + literal.length;
+  }
   let at = from;
   let labelFrom = from;
   for (; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if (code > 127) return NOT_ASCII;
-    if (isLetterOrDigit(code) || code === 95) continue;
+    if (isLetterOrDigit(code) || code === 95 || isInternational(code)) continue;
     if (code === 45) {
       if (at === labelFrom) return WRONG;
       continue;
@@ -170,7 +192,16 @@ function domainAt(text: string, from: number): string | number {
   }
   const lastWrong = labelProblem(text, labelFrom, at);
   if (lastWrong !== 0) return lastWrong;
-  return at - from > MAX_DOMAIN_BYTES ? LONG : text.slice(from, at).toLowerCase();
+  return at - from > MAX_DOMAIN_BYTES ? LONG : at;
+}
+
+/** A domain as `endOfDomain` found it: lower case, U-labels as A-labels (RFC 5891 §5), which may be too long, or none. */
+function asciiDomain(domain: string): string | number {
+  if (domain.startsWith('[')) return addressLiteral(domain, 0) ?? WRONG;
+  if (isAscii(domain)) return domain.toLowerCase();
+  const ascii = domainToASCII(domain);
+  const end = ascii === '' ? WRONG : endOfDomain(ascii, 0);
+  return end < 0 ? end : end === ascii.length ? ascii : WRONG;
 }
 
 function labelProblem(text: string, from: number, to: number): number {

@@ -46,7 +46,7 @@ function helloName(argument: string): string | undefined {
 function offer(conversation: Conversation): Reply {
   const { profile } = conversation;
   const { maxMessageBytes } = profile.limits;
-  let lines = `${profile.hostname}\nPIPELINING\nPIPECONNECT\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME`;
+  let lines = `${profile.hostname}\nPIPELINING\nPIPECONNECT\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8`;
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';

@@ -2,8 +2,9 @@
  * MAIL (RFC 5321 §4.1.1.2): begins a transaction. A declared SIZE over the limit is refused here (RFC 1870 §6.1), before
  * any byte of the message came. On a submission listener the client has to log in first (RFC 6409 §4.3).
  */
-import { parsePath } from '../../wire/address.ts';
+import { isAscii, parsePath } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
+import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Command } from '../command.ts';
 import { parseMailParameters, type MailParameters } from '../parameters.ts';
 import {
@@ -13,6 +14,7 @@ import {
   mailSyntax501,
   messageTooLarge552,
   nestedMail503,
+  notUtf8501,
   senderOk250,
   senderTooLong501,
   startTlsFirst530,
@@ -39,13 +41,16 @@ export const mail: Command<MailArguments> = {
     }
     return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
   },
-  check: ({ profile }, argument) => {
+  check: ({ profile }, bytes) => {
+    const argument = decodeUtf8(bytes);
+    if (argument === undefined) return notUtf8501;
     const from = pathStart(argument, 'FROM:');
     if (from < 0) return mailSyntax501;
     const path = parsePath(argument, from, 'nothing');
-    if (!path.ok) return { syntax: badSender501, '8bit': unicodeSender553, 'too-long': senderTooLong501 }[path.problem];
+    if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
     const parameters = parseMailParameters(argument.slice(path.end), profile.kind === 'submission');
     if (parameters instanceof Reply) return parameters;
+    if (!parameters.smtpUtf8 && !isAscii(argument)) return unicodeSender553;
     if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
     return { reversePath: path.address?.text ?? '', parameters };
   },

@@ -4,8 +4,9 @@
  * plugins, plugins before acceptance; aliases are expanded when the recipient is taken.
  */
 import type { Resolution } from '../../directory/directory.ts';
-import { parsePath, type Address } from '../../wire/address.ts';
+import { isAscii, parsePath, type Address } from '../../wire/address.ts';
 import type { Reply } from '../../wire/reply.ts';
+import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import { refuseRcptParameters } from '../parameters.ts';
@@ -14,6 +15,7 @@ import {
   bdatBegun503,
   mailboxUnavailable550,
   mailFirst503,
+  notUtf8501,
   rcptSyntax501,
   recipientOk250,
   recipientTooLong501,
@@ -36,11 +38,14 @@ export const rcpt: Command<RcptArguments> = {
   verb: 'RCPT',
   stage: 'rcpt',
   rule: ({ transaction }) => (transaction === undefined ? mailFirst503 : transaction.hasChunks ? bdatBegun503 : undefined),
-  check: (conversation, argument) => {
+  check: (conversation, bytes) => {
+    const argument = decodeUtf8(bytes);
+    if (argument === undefined) return notUtf8501;
     const from = pathStart(argument, 'TO:');
     if (from < 0) return rcptSyntax501;
     const path = parsePath(argument, from, 'postmaster');
-    if (!path.ok) return { syntax: badRecipient501, '8bit': unicodeRecipient553, 'too-long': recipientTooLong501 }[path.problem];
+    if (!path.ok) return { syntax: badRecipient501, 'too-long': recipientTooLong501 }[path.problem];
+    if (!conversation.transaction!.parameters.smtpUtf8 && !isAscii(argument)) return unicodeRecipient553;
     const { address } = path;
     if (address === null) return badRecipient501;
     const refused = refuseRcptParameters(argument.slice(path.end));
