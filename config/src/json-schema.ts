@@ -36,7 +36,7 @@ function unitOf(schema: z.core.$ZodType): unknown {
 }
 
 function written(value: unknown, unit: unknown): unknown {
-  if (typeof value !== 'number') return value;
+  if (typeof value !== 'number' || value === 0) return value;
   if (unit === 'bytes') return asBytes(value);
   return unit === 'duration' ? asDuration(value) : value;
 }

@@ -5,6 +5,7 @@
  * A custom message says what was expected, beginning with "expected"; explain.ts puts the rest around it.
  */
 import { z } from 'zod';
+import { limitsSchema, messageTimeouts, policyShape, withDefaults } from './defence.ts';
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
 import { listenerTlsShape, tlsSchema } from './tls.ts';
 import { bytes, duration, durations } from './units.ts';
@@ -50,16 +51,19 @@ const listenerShape = z.strictObject({
       commandMs: duration
         .optional()
         .describe('Silence while a command is awaited; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
-      dataMs: duration.default(180_000).describe('Silence inside a message.'),
+      ...messageTimeouts,
       sessionMs: duration.default(3_600_000).describe('A whole session.'),
       handshakeMs: duration.default(30_000).describe('A TLS handshake, from its first byte to its last.'),
     })
     .prefault({}),
+  limits: limitsSchema,
+  ...policyShape,
   plugins: z.boolean().default(true).describe('`false`: sessions of this listener run no plugin.'),
 });
 
-export const listenerSchema = listenerShape.transform(({ timeouts, ...listener }) => ({
+export const listenerSchema = listenerShape.transform(({ timeouts, limits, ...listener }) => ({
   ...listener,
+  limits: withDefaults(listener.protocol, limits, listener.maxRecipients),
   timeouts: { ...timeouts, commandMs: timeouts.commandMs ?? COMMAND_MS[listener.protocol] },
 }));
 

@@ -46,6 +46,9 @@ export const duration = z
   .refine((value) => value >= 1 && value <= LONGEST_MS, { error: 'expected a duration between 1ms and 24d' })
   .meta({ unit: 'duration' });
 
+/** Milliseconds like `duration`, or 0 for none. */
+export const pause = z.union([z.literal(0), duration], { error: TIME_EXPECTED }).meta({ unit: 'duration' });
+
 /** At least one duration. */
 export const durations = z.array(duration).min(1);
 

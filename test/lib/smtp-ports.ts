@@ -39,6 +39,11 @@ export const TEST_LIMITS: SmtpLimits = {
   maxTextLineBytes: 1000,
   maxHeaderBytes: 4000,
   maxErrors: 10,
+  errorsBeforeDelay: 0,
+  errorDelayMs: 0,
+  maxUnknownCommands: 100,
+  maxIdleCommands: 1_000_000,
+  bannerDelayMs: 0,
   maxCommands: 1000,
   maxHops: 3,
   maxMessages: 20,
@@ -51,6 +56,7 @@ export const TEST_PROFILE: SmtpProfile = {
   starttls: true,
   requireTls: false,
   plaintextLogin: 'never',
+  earlyTalkers: 'allow',
   limits: TEST_LIMITS,
 };
 

@@ -4,6 +4,16 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Session, SessionOutput } from '../wire/session.ts';
 import { Connection } from './connection.ts';
 
+const TIMEOUTS = {
+  commandMs: 300_000,
+  dataMs: 180_000,
+  dataWhenShortMs: 10_000,
+  messageMs: 1_800_000,
+  minBytesPerSecond: 100,
+  sessionMs: 3_600_000,
+  handshakeMs: 30_000,
+};
+
 /** Says goodbye to whatever comes first. */
 function goodbyeTo(output: SessionOutput): Session {
   return {
@@ -44,7 +54,8 @@ test('a peer that goes on sending after the last reply is cut off all the same',
   const connection = new Connection(accepted, {
     implicitTls: false,
     tls: undefined,
-    timeouts: { commandMs: 300_000, dataMs: 180_000, sessionMs: 3_600_000, handshakeMs: 30_000 },
+    timeouts: TIMEOUTS,
+    memoryShort: () => false,
     onHandshake: () => undefined,
     now: () => nowMs,
     open: goodbyeTo,

@@ -9,6 +9,11 @@ import type { Secured, ServerTls } from './server-tls.ts';
 export interface ConnectionTimeouts {
   readonly commandMs: number;
   readonly dataMs: number;
+  /** In place of `dataMs` while memory for messages is short. */
+  readonly dataWhenShortMs: number;
+  /** A whole message, and what it has to come in with on average after `dataMs`; 0 for any pace. */
+  readonly messageMs: number;
+  readonly minBytesPerSecond: number;
   readonly sessionMs: number;
   /** A TLS handshake, as a whole: bytes that drip in do not make it longer. */
   readonly handshakeMs: number;
@@ -18,8 +23,10 @@ export interface ConnectionOptions {
   readonly implicitTls: boolean;
   readonly tls: ServerTls | undefined;
   readonly timeouts: ConnectionTimeouts;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds, as the session's own clock. */
   readonly now: () => number;
+  /** Was a message refused of late for want of memory? */
+  readonly memoryShort: () => boolean;
   /** Makes the session; called before any byte is read. */
   readonly open: (output: SessionOutput) => Session;
   /** A handshake came to its end: its facts, or why it came to nothing. For the log only. */
@@ -79,9 +86,24 @@ export class Connection {
       const waitsFor = this.#session.waitsFor;
       // While a verdict is awaited the delay is ours: hooks have deadlines of their own. A peer that does not take
       // its answer is another matter.
-      const limitMs = waitsFor === 'data' ? this.#options.timeouts.dataMs : this.#options.timeouts.commandMs;
-      if (silentMs > limitMs && (waitsFor !== 'verdict' || this.#blocked)) this.#session.timedOut();
+      const limitMs = waitsFor === 'data' ? this.#dataMs() : this.#options.timeouts.commandMs;
+      const silent = silentMs > limitMs && (waitsFor !== 'verdict' || this.#blocked);
+      if (silent || (waitsFor !== 'verdict' && this.#isTooSlow(nowMs))) this.#session.timedOut();
     }
+  }
+
+  #dataMs(): number {
+    const { dataMs, dataWhenShortMs } = this.#options.timeouts;
+    return this.#options.memoryShort() ? Math.min(dataMs, dataWhenShortMs) : dataMs;
+  }
+
+  /** A sender that drips is never silent: the whole message has a deadline, and a least pace. */
+  #isTooSlow(nowMs: number): boolean {
+    const { message } = this.#session;
+    if (message === undefined) return false;
+    const { messageMs, minBytesPerSecond } = this.#options.timeouts;
+    const tookMs = nowMs - message.sinceMs;
+    return tookMs > messageMs || message.sizeBytes * 1000 < minBytesPerSecond * (tookMs - this.#dataMs());
   }
 
   /** The server is going down: the session finishes what is under way and closes. */

@@ -30,6 +30,8 @@ export interface ListenerOptions {
   readonly counters: Counters;
   readonly now: () => number;
   readonly newSessionId: () => string;
+  /** Was a message refused of late for want of memory? Its slow senders are not waited for as long as else. */
+  readonly memoryShort: () => boolean;
 }
 
 /** What a reload may change while connections go on; each connection keeps what it began with. */
@@ -125,6 +127,7 @@ export class Listener {
       tls: settings.tls,
       timeouts: settings.timeouts,
       now: this.#options.now,
+      memoryShort: this.#options.memoryShort,
       open: (output) => settings.open(peer, output),
       onHandshake: (outcome) => this.#handshake(peer, outcome),
       onEnd: (cause) => {

@@ -7,6 +7,8 @@ import type { Answer } from './verdict.ts';
 /** `Parsed` is what `check` makes of the argument and the later steps work with. */
 export interface Command<Parsed = unknown> {
   readonly verb: string;
+  /** Brings no message nearer: counted, and too many in a row end the session. */
+  readonly idle?: true;
   /** The hook stage that is asked between `check` and `proceed`; null for none. */
   readonly stage: Stage | null;
   /** Is the command in place? @returns the reply that refuses it, usually 503. */

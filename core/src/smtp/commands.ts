@@ -38,8 +38,12 @@ export function runCommand(conversation: Conversation, line: string): Answer {
   const blank = line.indexOf(' ');
   const verb = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
   const command = COMMANDS.get(verb);
-  if (command === undefined)
-    return HTTP.has(verb) ? notSmtp421 : NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
+  if (command === undefined) {
+    if (HTTP.has(verb)) return notSmtp421;
+    conversation.conduct.unknownCommand();
+    return NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
+  }
+  if (command.idle) conversation.conduct.idleCommand();
   const argument = blank < 0 ? '' : line.slice(blank + 1).trim();
   const misplaced = barred(conversation, verb) ?? command.rule(conversation);
   if (misplaced !== undefined) return refused(conversation, command, argument, misplaced);

@@ -10,6 +10,7 @@ import { parseMailbox } from '../wire/address.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { TlsFacts } from '../wire/session.ts';
 import type { Chunk } from './chunk.ts';
+import { Conduct } from './conduct.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import { protocolKeyword } from './received.ts';
 import type { Reception } from './reception.ts';
@@ -40,6 +41,7 @@ export class Conversation {
   readonly ports: SmtpPorts;
   readonly profile: SmtpProfile;
   readonly peer: SmtpPeer;
+  readonly conduct: Conduct;
   reading: Reading = COMMANDS;
   tls: TlsFacts | undefined;
   /** As the client named itself; undefined before HELO or EHLO. */
@@ -70,6 +72,7 @@ export class Conversation {
     this.profile = profile;
     this.peer = peer;
     this.tls = peer.tls;
+    this.conduct = new Conduct(profile.limits);
   }
 
   /** Session facts for hooks; made when first asked for and again after they changed. */
@@ -118,6 +121,11 @@ export class Conversation {
     if (this.profile.requireTls) return false;
     if (this.profile.plaintextLogin === 'always') return true;
     return this.profile.plaintextLogin === 'loopback' && isLoopback(this.peer.address);
+  }
+
+  /** The message whose bytes are coming in, also between its chunks. */
+  get reception(): Reception | undefined {
+    return this.reading.of === 'message' ? this.reading.reception : this.transaction?.chunks;
   }
 
   /** Reads on as told; back to commands without an argument. */

@@ -71,12 +71,22 @@ export interface SmtpLimits {
   readonly maxHeaderBytes: number;
   /** Bad commands and rejected recipients before 421. */
   readonly maxErrors: number;
+  /** Errors past this many are answered `errorDelayMs` late. */
+  readonly errorsBeforeDelay: number;
+  /** 0: no delay. */
+  readonly errorDelayMs: number;
+  /** Verbs that are in no table, before 421. */
+  readonly maxUnknownCommands: number;
+  /** NOOP, RSET, VRFY and HELP since the last message, before 421. */
+  readonly maxIdleCommands: number;
   /** Commands without a message at their end before 421: NOOP, RSET and deferred recipients must not go on for ever. */
   readonly maxCommands: number;
   /** Received headers before a loop is assumed (RFC 5321 §6.3). */
   readonly maxHops: number;
   /** Transactions in one session before 421. */
   readonly maxMessages: number;
+  /** Wait before the banner; 0 for none. */
+  readonly bannerDelayMs: number;
 }
 
 /** What a listener is; one object for all of its sessions. */
@@ -90,6 +100,8 @@ export interface SmtpProfile {
   readonly requireTls: boolean;
   /** May a password come without TLS? */
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
+  /** What becomes of a client that talks before the banner. */
+  readonly earlyTalkers: 'allow' | 'refuse';
   readonly limits: SmtpLimits;
 }
 

@@ -19,14 +19,17 @@ export type Framing = 'dot' | 'chunks' | 'binary-chunks';
 
 export class Reception {
   readonly writer: MessageWriter;
+  /** When the message was asked for, in monotonic milliseconds. */
+  readonly sinceMs: number;
   /** The writer wants no more until `onDrain`. */
   blocked = false;
   readonly #limits: SmtpLimits;
   readonly #stream: DotStream | ChunkStream;
   #abandoned = false;
 
-  constructor(writer: MessageWriter, limits: SmtpLimits, framing: Framing) {
+  constructor(writer: MessageWriter, limits: SmtpLimits, framing: Framing, sinceMs: number) {
     this.writer = writer;
+    this.sinceMs = sinceMs;
     this.#limits = limits;
     const take = (chunk: Uint8Array, from: number, to: number): void => this.#write(chunk, from, to);
     this.#stream = framing === 'dot' ? new DotStream(take) : new ChunkStream(take, framing === 'binary-chunks');
@@ -34,6 +37,10 @@ export class Reception {
 
   get ended(): boolean {
     return this.#stream.ended;
+  }
+
+  get sizeBytes(): number {
+    return this.#stream.sizeBytes;
   }
 
   /** Takes `chunk[from, to)`. @returns offset of the first byte that is not the message's. */
@@ -91,5 +98,5 @@ export function beginReception(
   gatherEvidence(transaction.evidence, verdict.evidence);
   if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
   transaction.collect(writer);
-  return new Reception(writer, conversation.profile.limits, framing);
+  return new Reception(writer, conversation.profile.limits, framing, conversation.ports.clock.monotonic());
 }

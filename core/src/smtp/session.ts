@@ -6,12 +6,14 @@
  */
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
-import { Reply } from '../wire/reply.ts';
-import type { Session, SessionOutput, TlsFacts } from '../wire/session.ts';
+import type { Reply } from '../wire/reply.ts';
+import type { MessageUnderWay, Session, SessionOutput, TlsFacts } from '../wire/session.ts';
 import { acceptMessage } from './acceptance.ts';
-import { refuseOr, runCommand } from './commands.ts';
+import { runCommand } from './commands.ts';
+import type { Answered } from './conduct.ts';
 import type { Chunk } from './chunk.ts';
 import { Conversation, type SmtpPeer } from './conversation.ts';
+import { greet } from './greeting.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import type { Reception } from './reception.ts';
 import {
@@ -22,12 +24,11 @@ import {
   lineTooLong500,
   localError451,
   shuttingDown421,
+  talksEarly554,
   timedOut421,
-  tooManyCommands421,
-  tooManyErrors421,
   tooMuchInput421,
 } from './replies.ts';
-import { afterVerdict, type Answer } from './verdict.ts';
+import type { Answer } from './verdict.ts';
 
 export type { SmtpPeer } from './conversation.ts';
 
@@ -38,12 +39,10 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
 
 /**
  * Why no input is taken. `start`: the banner is not out. `verdict`: an answer is awaited. `writer`: the message's writer
- * is behind. `peer`: the peer does not take its replies. `tls`: what comes now is not ours to read.
+ * is behind. `peer`: the peer does not take its replies. `tls`: what comes now is not ours to read. `delay`: an answer
+ * is held back.
  */
-type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls';
-
-/** What a reply is to. Commands are counted, and their errors; chunks of a message only where they were refused. */
-type Answered = 'command' | 'chunk' | 'message';
+type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls' | 'delay';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -74,9 +73,9 @@ class SmtpSession implements Session {
   /** Replies of this turn, written in one piece. */
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
-  #errors = 0;
-  /** Since the last message. */
-  #commands = 0;
+  /** The banner, or what stands in its place, was said. */
+  #greeted = false;
+  #cancelDelay: (() => void) | undefined = undefined;
   /** Said as soon as nothing is under way. */
   #farewell: Reply | undefined = undefined;
 
@@ -92,9 +91,19 @@ class SmtpSession implements Session {
     return of === 'message' || of === 'chunk' ? 'data' : 'command';
   }
 
+  get message(): MessageUnderWay | undefined {
+    return this.#conversation.reception;
+  }
+
   start(): void {
+    const { bannerDelayMs } = this.#conversation.profile.limits;
+    if (bannerDelayMs === 0) this.#greet();
+    else this.#later(bannerDelayMs, () => this.#greet());
+  }
+
+  #greet(): void {
     try {
-      this.#run(() => askConnect(this.#conversation), 'command');
+      this.#run(() => greet(this.#conversation), 'command');
     } catch (cause) {
       this.#fail(cause);
     }
@@ -103,6 +112,11 @@ class SmtpSession implements Session {
 
   feed(chunk: Uint8Array): void {
     if (this.#over || this.#waiting === 'tls') return;
+    if (!this.#greeted && this.#conversation.profile.earlyTalkers === 'refuse') {
+      this.#conversation.logRefusal('connect', talksEarly554, {});
+      this.#leave(talksEarly554);
+      return;
+    }
     let used = 0;
     if (this.#waiting === 'nothing') {
       used = this.#consume(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
@@ -152,7 +166,7 @@ class SmtpSession implements Session {
       client: peer.address,
       transactions,
       accepted,
-      errors: this.#errors,
+      errors: this.#conversation.conduct.errors,
     });
   }
 
@@ -235,7 +249,8 @@ class SmtpSession implements Session {
     if (this.#over) this.#conversation.endTransaction();
     else {
       this.#reply(reply, to);
-      this.#goOn();
+      if (this.#waiting === 'nothing') this.#goOn();
+      else this.#endTurn();
     }
   }
 
@@ -275,25 +290,31 @@ class SmtpSession implements Session {
   /** The one place where a reply goes out, errors are counted, and what follows a reply is done. */
   #reply(given: Reply, to: Answered): void {
     if (given.after === 'readOn') return;
-    let reply = given;
-    const { maxErrors, maxCommands } = this.#conversation.profile.limits;
-    if (to === 'message') {
-      this.#commands = 0;
-      // A refused message is no slip of the client's; an accepted one makes up for those that were.
-      if (reply.code === 250) this.#errors = 0;
-    } else {
-      if (to === 'command' || reply.code !== 250) this.#commands += 1;
-      if (to === 'command' && reply.code >= 500) this.#errors += 1;
-      if (this.#errors > maxErrors) reply = tooManyErrors421;
-      else if (this.#commands > maxCommands && reply.after !== 'close') reply = tooManyCommands421;
-    }
+    const { conduct } = this.#conversation;
+    const reply = conduct.judge(given, to);
+    this.#greeted = true;
     if (reply.after === 'close') {
       this.#leave(reply);
-      return;
+    } else if (conduct.delayMs > 0) {
+      this.#later(conduct.delayMs, () => {
+        this.#say(reply);
+        this.#goOn();
+        this.#leaveWhenIdle();
+      });
+    } else {
+      this.#say(reply);
+      if (reply.after === 'startTls') this.#startTls();
+      else this.#leaveWhenIdle();
     }
-    this.#say(reply);
-    if (reply.after === 'startTls') this.#startTls();
-    else this.#leaveWhenIdle();
+  }
+
+  /** Holds this session alone: what it sends meanwhile is kept aside. */
+  #later(delayMs: number, then: () => void): void {
+    this.#waiting = 'delay';
+    this.#cancelDelay = this.#conversation.ports.clock.after(delayMs, () => {
+      this.#waiting = 'nothing';
+      then();
+    });
   }
 
   /** RFC 3207 §4.2, §6: whatever came before TLS is thrown away. */
@@ -331,6 +352,7 @@ class SmtpSession implements Session {
   /** Nothing is taken or accepted from here on. */
   #end(): void {
     this.#over = true;
+    this.#cancelDelay?.();
     this.#conversation.over = true;
     this.#backlog.clear();
     // While a verdict is awaited a hook may be reading the message: it is given back when the hook is done.
@@ -351,21 +373,4 @@ class SmtpSession implements Session {
     const open = this.#output.write(unsent.length === 1 ? unsent[0]! : Buffer.concat(unsent));
     if (!open && this.#waiting === 'nothing') this.#waiting = 'peer';
   }
-}
-
-/** The connect stage, and the banner it lets through (RFC 5321 §3.1). */
-function askConnect(conversation: Conversation): Answer {
-  const { ports, profile } = conversation;
-  return afterVerdict(ports.hooks.connect?.({ session: conversation.facts }) ?? null, (verdict) => {
-    const refusal = refuseOr(conversation, 'connect', verdict);
-    if (refusal === undefined) {
-      conversation.keep('connect', verdict);
-      return new Reply(220, '', `${profile.hostname} ESMTP Posthorn`);
-    }
-    // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).
-    if (refusal.code < 500) return new Reply(421, refusal.enhanced, refusal.text, 'close');
-    if (refusal.code === 521) return refusal;
-    conversation.refused = true;
-    return new Reply(554, refusal.enhanced, refusal.text);
-  });
 }

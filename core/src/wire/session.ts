@@ -38,6 +38,14 @@ export interface TlsFacts {
   readonly channelBinding?: ChannelBinding;
 }
 
+/** A message between its first octet and its last. */
+export interface MessageUnderWay {
+  /** In monotonic milliseconds. */
+  readonly sinceMs: number;
+  /** What came of it so far. */
+  readonly sizeBytes: number;
+}
+
 /**
  * What dispatch/connection drives, the same for SMTP and POP3. Nothing here throws.
  * Timeouts are the connection's: it calls `timedOut`, and the session says goodbye in its own words.
@@ -59,4 +67,6 @@ export interface Session {
   closed(): void;
   /** What the session waits for, for the connection's choice of timeout. */
   readonly waitsFor: 'command' | 'data' | 'verdict';
+  /** The message that is coming in, if one is, for its deadline and its least pace. */
+  readonly message?: MessageUnderWay | undefined;
 }

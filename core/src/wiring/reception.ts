@@ -48,19 +48,6 @@ export interface Reception {
   sessionsFor(listener: ListenerConfig): ListenerSettings['open'];
 }
 
-/** Beyond what an operator sets: RFC 5321 §4.5.3.1 asks for at least these, abuse shows above them. */
-const SMTP_LIMITS = {
-  maxLineBytes: 4096,
-  // RFC 5321 §4.5.3.1.6 says 1,000; one in fifty real messages has a longer one, up to 100 KB.
-  maxTextLineBytes: 128 * 1024,
-  maxErrors: 20,
-  maxHops: 100,
-  maxMessages: 100_000,
-};
-/** What a spilled message keeps of itself in memory at the most: a longer header would escape edits and checks. */
-const MAX_HEADER_BYTES = 256 * 1024;
-const POP3_LIMITS = { maxLineBytes: 1024, maxErrors: 10 };
-
 /** For listeners with `plugins: false`. */
 const NO_HOOKS = Object.fromEntries(STAGES.map((stage) => [stage, null])) as Pipeline;
 
@@ -124,21 +111,27 @@ export function wireReception(parts: ReceptionParts): Reception {
         plaintextLogin: listener.plaintextLogin,
       };
       if (listener.protocol === 'pop3') {
-        const profile: Pop3Profile = { ...common, ...POP3_LIMITS };
+        const profile: Pop3Profile = {
+          ...common,
+          maxLineBytes: listener.limits.maxLineBytes,
+          maxErrors: listener.limits.maxErrors,
+        };
         const ports: Pop3Ports = { ...pop3, hooks };
         return (peer: Peer, output) => createPop3Session(ports, profile, peer, output);
       }
       const profile: SmtpProfile = {
         ...common,
         kind: listener.protocol,
+        earlyTalkers: listener.earlyTalkers,
         limits: {
-          ...SMTP_LIMITS,
+          ...listener.limits,
           maxMessageBytes: listener.maxMessageBytes,
           maxRecipients: listener.maxRecipients,
           maxRecipientDomains: listener.maxRecipientDomains,
-          // Twice over: a client that is told 452 for recipients over the limit may have sent them all at once.
-          maxCommands: 1000 + 2 * listener.maxRecipients,
-          maxHeaderBytes: Math.min(MAX_HEADER_BYTES, config.throughput.spillBytes),
+          errorDelayMs: listener.limits.errorDelay,
+          bannerDelayMs: listener.limits.bannerDelay,
+          // What a spilled message keeps of itself in memory: a longer header would escape edits and checks.
+          maxHeaderBytes: Math.min(listener.limits.maxHeaderBytes, config.throughput.spillBytes),
         },
       };
       const ports: SmtpPorts = { ...smtp, hooks };

@@ -21,6 +21,8 @@ import { createMessageSink } from './message-sink.ts';
 import { shareOf } from '../threads.ts';
 
 const BEAT_MS = 500;
+/** For how long slow senders are dealt with strictly after a message found no memory. */
+const MEMORY_SHORT_MS = 30_000;
 
 async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>): Promise<void> {
   const { slot, threadIndex, place, heart } = data;
@@ -41,6 +43,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     },
     place,
   );
+  /** When a message last found no memory. */
+  let shortAtMs = -Infinity;
   const slabs = new Map<number, SharedArrayBuffer>();
   const hooks = new Hooks({ slabs, log, counters, clock: systemClock });
   await hooks.load(hookSettingsOf(data.settings), data.equipment);
@@ -61,10 +65,18 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       post({ to: 'main.slab-gone', id });
       hooks.forgetSlab(id);
     },
-    onFailure: (failure, cause) => log.warn('message-not-kept', { failure, cause }),
+    onFailure: (failure, cause) => {
+      if (failure === 'memory') shortAtMs = systemClock.monotonic();
+      log.warn('message-not-kept', { failure, cause });
+    },
   });
   const sink = createMessageSink({
-    begin: (declaredBytes) => (admission.diskShort ? undefined : memory.begin(declaredBytes)),
+    begin: (declaredBytes) => {
+      if (admission.diskShort) return undefined;
+      const message = memory.begin(declaredBytes);
+      if (message === undefined) shortAtMs = systemClock.monotonic();
+      return message;
+    },
     post,
   });
   let reception: Reception | undefined;
@@ -91,7 +103,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     });
     reception = wired;
     return (listener) => ({
-      timeouts: listener.timeouts,
+      timeouts: { ...listener.timeouts, minBytesPerSecond: listener.limits.minBytesPerSecond },
       tls: listenerTls(settings, listener, settings.tls, life.ticketKeys),
       open: wired.sessionsFor(listener),
     });
@@ -128,6 +140,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
           counters,
           now: systemClock.monotonic,
           newSessionId,
+          memoryShort: () => systemClock.monotonic() - shortAtMs < MEMORY_SHORT_MS,
         },
         settingsOf(one),
       );

@@ -46,7 +46,9 @@ function helloName(argument: string): string | undefined {
 function offer(conversation: Conversation): Reply {
   const { profile } = conversation;
   const { maxMessageBytes } = profile.limits;
-  let lines = `${profile.hostname}\nPIPELINING\nPIPECONNECT\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8`;
+  // Who takes it up talks before the banner.
+  const early = profile.earlyTalkers === 'allow' ? '\nPIPECONNECT' : '';
+  let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8`;
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';

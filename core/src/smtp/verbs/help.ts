@@ -5,6 +5,7 @@ import { help214 } from '../replies.ts';
 
 export const help: Command<undefined> = {
   verb: 'HELP',
+  idle: true,
   stage: null,
   rule: anywhere,
   check: () => undefined,

@@ -5,6 +5,7 @@ import { ok250 } from '../replies.ts';
 
 export const noop: Command<undefined> = {
   verb: 'NOOP',
+  idle: true,
   stage: null,
   rule: anywhere,
   check: () => undefined,

@@ -5,6 +5,7 @@ import { noArgumentAllowed501, ok250 } from '../replies.ts';
 
 export const rset: Command<undefined> = {
   verb: 'RSET',
+  idle: true,
   stage: null,
   rule: anywhere,
   check: (_conversation, argument) => (argument === '' ? undefined : noArgumentAllowed501),

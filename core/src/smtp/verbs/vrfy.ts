@@ -5,6 +5,7 @@ import { argumentNeeded501, cannotVerify252 } from '../replies.ts';
 
 export const vrfy: Command<undefined> = {
   verb: 'VRFY',
+  idle: true,
   stage: null,
   rule: anywhere,
   check: (_conversation, argument) => (argument === '' ? argumentNeeded501 : undefined),

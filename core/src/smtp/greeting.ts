@@ -1,0 +1,22 @@
+/** The first reply of a session, at its start and after XCLIENT: the connect stage, and the banner it lets through. */
+import { Reply } from '../wire/reply.ts';
+import { refuseOr } from './commands.ts';
+import type { Conversation } from './conversation.ts';
+import { afterVerdict, type Answer } from './verdict.ts';
+
+/** Asks the connect stage. @returns 220, or what refuses the session (RFC 5321 §3.1) */
+export function greet(conversation: Conversation): Answer {
+  const { ports, profile } = conversation;
+  return afterVerdict(ports.hooks.connect?.({ session: conversation.facts }) ?? null, (verdict) => {
+    const refusal = refuseOr(conversation, 'connect', verdict);
+    if (refusal === undefined) {
+      conversation.keep('connect', verdict);
+      return new Reply(220, '', `${profile.hostname} ESMTP Posthorn`);
+    }
+    // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).
+    if (refusal.code < 500) return new Reply(421, refusal.enhanced, refusal.text, 'close');
+    if (refusal.code === 521) return refusal;
+    conversation.refused = true;
+    return new Reply(554, refusal.enhanced, refusal.text);
+  });
+}
