@@ -160,7 +160,7 @@ function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: strin
   let cuts: readonly Cut[] = NO_CUTS;
   let cutBytes = 0;
   if (edits.length === 0) {
-    head = Buffer.from(received, 'utf8');
+    head = Buffer.from(received, transaction.parameters.smtpUtf8 ? 'utf8' : 'latin1');
   } else {
     const edited = editHeader(bytes.header, edits);
     for (const one of edited.refused) conversation.log('warn', 'smtp.edit-refused', { message: id, ...one });

@@ -74,7 +74,7 @@ export function parsePath(text: string, from: number, bare: 'postmaster' | 'noth
     return SYNTAX;
   }
   if (text.charCodeAt(end) !== GREATER) return SYNTAX;
-  if (octets(text, at, localEnd) > MAX_LOCAL_BYTES || octets(text, from, end + 1) > MAX_PATH_BYTES) return TOO_LONG;
+  if (isLonger(text, at, localEnd, MAX_LOCAL_BYTES) || isLonger(text, from, end + 1, MAX_PATH_BYTES)) return TOO_LONG;
   return { ok: true, address: makeAddress(local, domain), end: end + 1 };
 }
 
@@ -98,8 +98,7 @@ export function parseDomain(text: string): string | undefined {
 
 /** True when there is no character beyond ASCII: when neither address nor mail needs SMTPUTF8. */
 export function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 127) return false;
-  return true;
+  return !BEYOND_ASCII.test(text);
 }
 
 function makeAddress(local: string, domain: string): Address {
@@ -107,14 +106,12 @@ function makeAddress(local: string, domain: string): Address {
   return { local, domain, text: `${local}@${domain}` };
 }
 
-/** Length of `text[from, to)` in octets of UTF-8. */
-function octets(text: string, from: number, to: number): number {
-  for (let at = from; at < to; at += 1) {
-    if (text.charCodeAt(at) > 127) return Buffer.byteLength(text.slice(from, to), 'utf8');
-  }
-  return to - from;
+/** Is `text[from, to)` more than so many octets of UTF-8? One character is three at the most. */
+function isLonger(text: string, from: number, to: number, limit: number): boolean {
+  return (to - from) * 3 > limit && Buffer.byteLength(text.slice(from, to), 'utf8') > limit;
 }
 
+const BEYOND_ASCII = /[^\0-\x7f]/;
 const WRONG = -1;
 const LONG = -2;
 

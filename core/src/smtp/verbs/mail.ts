@@ -2,7 +2,7 @@
  * MAIL (RFC 5321 §4.1.1.2): begins a transaction. A declared SIZE over the limit is refused here (RFC 1870 §6.1), before
  * any byte of the message came. On a submission listener the client has to log in first (RFC 6409 §4.3).
  */
-import { isAscii, parsePath } from '../../wire/address.ts';
+import { parsePath } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Command } from '../command.ts';
@@ -50,7 +50,7 @@ export const mail: Command<MailArguments> = {
     if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
     const parameters = parseMailParameters(argument.slice(path.end), profile.kind === 'submission');
     if (parameters instanceof Reply) return parameters;
-    if (!parameters.smtpUtf8 && !isAscii(argument)) return unicodeSender553;
+    if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
     if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
     return { reversePath: path.address?.text ?? '', parameters };
   },

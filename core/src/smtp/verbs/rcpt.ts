@@ -4,7 +4,7 @@
  * plugins, plugins before acceptance; aliases are expanded when the recipient is taken.
  */
 import type { Resolution } from '../../directory/directory.ts';
-import { isAscii, parsePath, type Address } from '../../wire/address.ts';
+import { parsePath, type Address } from '../../wire/address.ts';
 import type { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Command } from '../command.ts';
@@ -45,7 +45,7 @@ export const rcpt: Command<RcptArguments> = {
     if (from < 0) return rcptSyntax501;
     const path = parsePath(argument, from, 'postmaster');
     if (!path.ok) return { syntax: badRecipient501, 'too-long': recipientTooLong501 }[path.problem];
-    if (!conversation.transaction!.parameters.smtpUtf8 && !isAscii(argument)) return unicodeRecipient553;
+    if (!conversation.transaction!.parameters.smtpUtf8 && argument !== bytes) return unicodeRecipient553;
     const { address } = path;
     if (address === null) return badRecipient501;
     const refused = refuseRcptParameters(argument.slice(path.end));
