@@ -101,6 +101,7 @@ function offer(settings: readonly string[], more: string): string {
     'CHUNKING',
     'BINARYMIME',
     'SMTPUTF8',
+    'PRDR',
     'ENHANCEDSTATUSCODES',
     `LIMITS MAILMAX=${limits.get('maxMessages')} RCPTMAX=${limits.get('maxRecipients')}${domains === undefined || domains === '0' ? '' : ` RCPTDOMAINMAX=${domains}`}`,
     'HELP',

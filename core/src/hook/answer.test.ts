@@ -16,6 +16,10 @@ test.each([
   ['a folded header', header('Authentication-Results', 'mx.example.org;\r\n\tspf=pass')],
   ['a header in UTF-8', header('X-Name', 'Zoë')],
   ['an address with a UTF-8 local part', { kind: 'edit', edits: [{ edit: 'add-recipient', address: 'zoë@example.org' }] }],
+  [
+    'a verdict for one recipient',
+    { kind: 'edit', edits: [{ edit: 'reject-recipient', address: 'a@b.c', text: 't', code: 553, enhanced: '5.7.1' }] },
+  ],
   ['a code of its own', { kind: 'defer', text: 't', code: 452, enhanced: '4.2.2', cause: 'c' }],
 ])('%s is an answer', (_, answer) => {
   expect(checkAnswer('message', answer)).toEqual(answer === undefined ? [] : Array.isArray(answer) ? answer : [answer]);
@@ -40,6 +44,11 @@ test.each([
   ['a folded line of nothing but blanks', header('X', 'a\r\n \r\n b')],
   ['a header name with a colon', header('X: y', 'a')],
   ['a header value that is a number', header('X', 5)],
+  [
+    'a recipient refused with a code that closes',
+    { kind: 'edit', edits: [{ edit: 'defer-recipient', address: 'a@b.c', text: 'x', code: 421 }] },
+  ],
+  ['a recipient refused without a text', { kind: 'edit', edits: [{ edit: 'reject-recipient', address: 'a@b.c' }] }],
   ['an address without a domain', { kind: 'edit', edits: [{ edit: 'add-recipient', address: 'x' }] }],
   ['an address with a command in it', { kind: 'edit', edits: [{ edit: 'add-recipient', address: 'x@y>\r\nDATA' }] }],
   ['too many results', Array.from({ length: 101 }, () => ({ kind: 'accept', reason: '' }))],

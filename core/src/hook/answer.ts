@@ -62,7 +62,7 @@ function checkResult(stage: Stage, result: Fields): HookResult {
   }
 }
 
-function checkRefusal(kind: 'reject' | 'defer', result: Fields): HookResult {
+function checkRefusal(kind: 'reject' | 'defer', result: Fields): HookResult & { kind: 'reject' | 'defer' } {
   const digit = kind === 'reject' ? 5 : 4;
   const { code, enhanced, cause } = result;
   if (code !== undefined && !(Number.isInteger(code) && Math.floor(Number(code) / 100) === digit)) {
@@ -110,6 +110,15 @@ function checkEdit(stage: Stage, one: Fields): Edit {
     case 'remove-recipient':
       onlyAt(stage, edit, ['rcpt', 'message']);
       return { edit, address: matching(one['address'], ADDRESS, 'address') };
+    case 'reject-recipient':
+    case 'defer-recipient': {
+      onlyAt(stage, edit, ['message']);
+      const address = matching(one['address'], ADDRESS, 'address');
+      const { kind: _kind, ...refusal } = checkRefusal(edit === 'reject-recipient' ? 'reject' : 'defer', one);
+      // Those close the session, which has recipients to answer for.
+      if (refusal.code === 421 || refusal.code === 521) throw new Nonsense(`${edit} with code ${refusal.code}`);
+      return { edit, address, ...refusal };
+    }
     default:
       throw new Nonsense(`unknown edit ${show(edit)}`);
   }

@@ -69,6 +69,8 @@ export interface Requests {
     readonly session: SessionFacts;
     readonly envelope: Envelope;
     readonly bytes: MessageBytes;
+    /** The client reads a verdict for each recipient, so that edits may refuse some of them. */
+    readonly perRecipient?: true;
     /** Evidence of earlier stages and, where `reads` orders it, of earlier plugins of this one. */
     readonly evidence: readonly GivenEvidence[];
   };
@@ -115,7 +117,19 @@ export type Edit =
   | { readonly edit: 'remove-header'; readonly name: string; readonly matching?: string }
   | { readonly edit: 'replace-header'; readonly name: string; readonly value: string }
   | { readonly edit: 'add-recipient'; readonly address: string }
-  | { readonly edit: 'remove-recipient'; readonly address: string };
+  | { readonly edit: 'remove-recipient'; readonly address: string }
+  /**
+   * At `message`: a verdict for one recipient (as given or as delivered to), with the fields of `reject` and `defer`.
+   * Counts where the client is told of each (`perRecipient`), or where all recipients are refused.
+   */
+  | {
+      readonly edit: 'reject-recipient' | 'defer-recipient';
+      readonly address: string;
+      readonly text: string;
+      readonly code?: number;
+      readonly enhanced?: string;
+      readonly cause?: string;
+    };
 
 /** The closed list of what a hook may answer; nothing (undefined) means nothing to say. */
 export type HookResult =

@@ -13,6 +13,11 @@ export type HeaderEdit =
   /** Removes every header of that name and adds this one. */
   | { readonly edit: 'replace-header'; readonly name: string; readonly value: string };
 
+/** Does this edit of a hook change the header? */
+export function isHeaderEdit(edit: { readonly edit: string }): edit is HeaderEdit {
+  return edit.edit === 'add-header' || edit.edit === 'remove-header' || edit.edit === 'replace-header';
+}
+
 /** A range of the received bytes to leave out. */
 export interface Cut {
   readonly from: number;

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { GivenEvidence, Verdict } from '../hook/contract.ts';
 import type { Envelope, Origin } from '../mail/envelope.ts';
-import { editHeader, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
+import { editHeader, isHeaderEdit, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
 import { countFields } from '../mail/header-scan.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
 import { isAscii } from '../wire/address.ts';
@@ -14,6 +14,7 @@ import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { Accepted, MessageWriter } from './ports.ts';
 import { receivedHeader } from './received.ts';
+import { type Refusals, refuseRecipients, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
 import type { Transaction } from './transaction.ts';
@@ -81,7 +82,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
     return headerNotUtf8550;
   }
   const origin = conversation.originOf(smtpUtf8);
-  const onlyRecipient = transaction.acceptedRecipients === 1 ? transaction.firstRecipient : undefined;
+  const onlyRecipient = transaction.accepted.length === 1 ? transaction.accepted[0] : undefined;
   const received = receivedHeader({
     hostname: profile.hostname,
     id,
@@ -103,6 +104,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
       ? null
       : run({
           session: conversation.facts,
+          ...(transaction.answersEach ? EACH : {}),
           envelope: envelopeOf(arrival, bytes.sizeBytes + Buffer.byteLength(received), quarantine),
           bytes,
           evidence,
@@ -120,7 +122,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
   }
   conversation.editRecipients(transaction, verdict.edits);
   let quarantine = verdict.kind === 'quarantine' ? (verdict.text ?? 'quarantined by policy') : undefined;
-  const edits: HeaderEdit[] = verdict.edits.filter((edit) => edit.edit !== 'add-recipient' && edit.edit !== 'remove-recipient');
+  const edits: HeaderEdit[] = verdict.edits.filter(isHeaderEdit);
   let explanation = '';
   if (verdict.kind !== 'accept') {
     gatherEvidence(evidence, verdict.evidence);
@@ -134,7 +136,9 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
   }
   if (explanation === '') edits.push(...forgeries(arrival));
   else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
-  return store(arrival, edits, quarantine);
+  const { refusals, everybody } = refuseRecipients(conversation, transaction, verdict.edits);
+  if (everybody !== undefined) return replyToEach(transaction, refusals, everybody);
+  return store(arrival, edits, quarantine, refusals);
 }
 
 /**
@@ -147,14 +151,15 @@ function forgeries({ conversation, bytes }: Arrival): readonly HeaderEdit[] {
 }
 
 const NO_EDITS: readonly HeaderEdit[] = [];
+const EACH = { perRecipient: true } as const;
 
-function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: string | undefined): Answer {
+function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: string | undefined, refusals: Refusals = []): Answer {
   const { conversation, transaction, writer, bytes, id, received } = arrival;
   // The peer left while the verdict was awaited: it will get no 250 and send again.
   if (conversation.over) return localError451;
   if (transaction.recipients.size === 0) {
     conversation.log('info', 'smtp.discarded', { message: id, reversePath: transaction.reversePath });
-    return queuedReply(id);
+    return replyToEach(transaction, refusals, queuedReply(id));
   }
   let head: Buffer;
   let cuts: readonly Cut[] = NO_CUTS;
@@ -172,9 +177,10 @@ function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: strin
   const envelope = envelopeOf(arrival, sizeBytes, quarantine ?? transaction.quarantine ?? conversation.quarantine);
   // From here on the writer is the sink's.
   transaction.release();
-  return conversation.ports.sink
-    .accept({ envelope, prepend: head, cuts, writer })
-    .then((result) => settle(conversation, envelope, result));
+  return conversation.ports.sink.accept({ envelope, prepend: head, cuts, writer }).then((result) => {
+    const reply = settle(conversation, envelope, result);
+    return result.ok ? replyToEach(transaction, refusals, reply) : reply;
+  });
 }
 
 const NO_CUTS: readonly Cut[] = [];

@@ -13,9 +13,11 @@ export interface MailParameters {
   readonly body: BodyKind;
   /** SMTPUTF8 (RFC 6531 §3.4). */
   readonly smtpUtf8: boolean;
+  /** PRDR: the client reads a verdict for each recipient (draft-hall-prdr §4.2). */
+  readonly prdr: boolean;
 }
 
-const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit', smtpUtf8: false };
+const NO_PARAMETERS: MailParameters = { sizeBytes: undefined, body: '7bit', smtpUtf8: false, prdr: false };
 
 /**
  * Reads MAIL's parameters.
@@ -29,6 +31,7 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
   let body: BodyKind | undefined;
   let authSeen = false;
   let smtpUtf8 = false;
+  let prdr = false;
   const words = splitParameters(rest);
   if (words === undefined) return badParameter501;
   for (const word of words) {
@@ -50,6 +53,10 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
       if (equals >= 0) return badParameter501;
       if (smtpUtf8) return duplicateParameter501;
       smtpUtf8 = true;
+    } else if (keyword === 'PRDR') {
+      if (equals >= 0) return badParameter501;
+      if (prdr) return duplicateParameter501;
+      prdr = true;
     } else if (keyword === 'AUTH' && auth) {
       if (authSeen) return duplicateParameter501;
       authSeen = true;
@@ -59,7 +66,7 @@ export function parseMailParameters(rest: string, auth: boolean): MailParameters
       return unknownParameter555;
     }
   }
-  return { sizeBytes, body: body ?? '7bit', smtpUtf8 };
+  return { sizeBytes, body: body ?? '7bit', smtpUtf8, prdr };
 }
 
 /** RCPT's parameters: none is announced. @returns the refusal, undefined when there is nothing. */

@@ -22,12 +22,10 @@ export class Transaction {
   readonly evidence: GivenEvidence[] = [];
   /** Reason, when a stage said quarantine. */
   quarantine: string | undefined = undefined;
-  /** RCPT commands that were answered with 250. */
-  acceptedRecipients = 0;
+  /** The addresses of RCPT commands that were answered with 250, as given, in order. */
+  readonly accepted: string[] = [];
   /** Domains of the accepted recipients, where they are limited (RFC 9422 §4.3). */
   readonly domains = new Set<string>();
-  /** The first accepted recipient as given, for the trace header. */
-  firstRecipient = '';
   /** What came by BDAT so far; undefined before its first chunk was taken. */
   chunks: Reception | undefined = undefined;
   /** The reply to a chunk that was refused: no later one of this message is taken (RFC 3030 §2). */
@@ -42,6 +40,11 @@ export class Transaction {
   /** May one more recipient have this domain? */
   hasRoomForDomain(domain: string, limit: number): boolean {
     return this.domains.size < limit || this.domains.has(domain);
+  }
+
+  /** Does the client read a verdict for each recipient at the end of data? With one there is nothing to tell apart. */
+  get answersEach(): boolean {
+    return this.parameters.prdr && this.accepted.length > 1;
   }
 
   /** BDAT was begun: neither DATA nor another recipient can come now. */

@@ -20,13 +20,22 @@ export class Reply {
   /** The whole reply as it goes to the peer. */
   readonly bytes: Buffer;
 
-  /** @param text lines separated by LF make a multi-line reply. */
-  constructor(code: number, enhanced: string, text: string, after: AfterReply = 'continue') {
+  /**
+   * @param text lines separated by LF make a multi-line reply.
+   * @param bytes all that goes to the peer, where it is more than this reply.
+   */
+  constructor(code: number, enhanced: string, text: string, after: AfterReply = 'continue', bytes?: Buffer) {
     this.code = code;
     this.enhanced = enhanced;
     this.text = text;
     this.after = after;
-    this.bytes = encode(code, enhanced, text);
+    this.bytes = bytes ?? encode(code, enhanced, text);
+  }
+
+  /** Several replies to one command, at least one; it counts as the last of them. */
+  static block(replies: readonly Reply[]): Reply {
+    const { code, enhanced, text, after } = replies.at(-1)!;
+    return new Reply(code, enhanced, text, after, Buffer.concat(replies.map((reply) => reply.bytes)));
   }
 }
 

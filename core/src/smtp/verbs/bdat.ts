@@ -21,7 +21,7 @@ export const bdat: Command<ChunkSize> = {
   rule: ({ transaction }) => {
     if (transaction === undefined) return mailFirst503;
     if (transaction.chunksRefused !== undefined) return transaction.chunksRefused;
-    return transaction.acceptedRecipients === 0 ? noRecipients554 : undefined;
+    return transaction.accepted.length === 0 ? noRecipients554 : undefined;
   },
   check: (_conversation, argument) => parseChunkSize(argument) ?? badChunk501,
   /** Once for each message, as with DATA. */

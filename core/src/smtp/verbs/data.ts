@@ -16,7 +16,7 @@ export const data: Command<Transaction> = {
     // RFC 3030 §3: lines cannot carry it.
     if (transaction.parameters.body === 'binarymime') return bdatNeeded503;
     // A plugin may have taken the only recipient out again: that message is received, and goes nowhere.
-    return transaction.acceptedRecipients === 0 ? noRecipients554 : undefined;
+    return transaction.accepted.length === 0 ? noRecipients554 : undefined;
   },
   check: ({ transaction }, argument) => (argument === '' ? transaction! : noArgumentAllowed501),
   ask: (conversation, transaction) =>

@@ -48,7 +48,7 @@ function offer(conversation: Conversation): Reply {
   const { maxMessageBytes } = profile.limits;
   // Who takes it up talks before the banner.
   const early = profile.earlyTalkers === 'allow' ? '\nPIPECONNECT' : '';
-  let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8`;
+  let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8\nPRDR`;
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';

@@ -52,7 +52,7 @@ export const rcpt: Command<RcptArguments> = {
     if (refused !== undefined) return refused;
     const transaction = conversation.transaction!;
     const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
-    if (transaction.acceptedRecipients >= maxRecipients) return tooManyRecipients452;
+    if (transaction.accepted.length >= maxRecipients) return tooManyRecipients452;
     if (maxRecipientDomains > 0 && !transaction.hasRoomForDomain(address.domain, maxRecipientDomains)) return tooManyDomains452;
     const resolution = conversation.ports.directory.resolve(address.text);
     if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
@@ -66,9 +66,8 @@ export const rcpt: Command<RcptArguments> = {
       recipient: address.text,
     }) ?? null,
   proceed: (conversation, { transaction, address, resolution }, verdict) => {
-    transaction.acceptedRecipients += 1;
+    transaction.accepted.push(address.text);
     if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
-    if (transaction.acceptedRecipients === 1) transaction.firstRecipient = address.text;
     transaction.addRecipient(address.text, resolution);
     if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
     gatherEvidence(transaction.evidence, verdict.evidence);
