@@ -3,6 +3,7 @@
  * and on the recipients allowed, so some defaults are filled in by `withDefaults`, once the listener is known.
  */
 import { z } from 'zod';
+import { network } from './hosts.ts';
 import { bytes, duration, pause } from './units.ts';
 
 const count = (from: number, to = 1_000_000) => z.int().min(from).max(to);
@@ -45,6 +46,10 @@ export const limitsSchema = z
   .prefault({});
 
 export const policyShape = {
+  proxyFrom: z
+    .array(network)
+    .default([])
+    .describe('Load balancers: their connections must begin with a PROXY header (version 1 or 2), and no other may.'),
   earlyTalkers: z
     .enum(['allow', 'refuse'])
     .default('allow')
@@ -57,6 +62,7 @@ export const messageTimeouts = {
   dataWhenShortMs: duration
     .default(10_000)
     .describe('The same while memory for messages is short, so that slow senders do not keep it from all others.'),
+  proxyHeaderMs: duration.default(5_000).describe('A PROXY header, from the beginning of the connection.'),
   messageMs: duration.default(1_800_000).describe('A whole message, from DATA or the first BDAT to its last octet.'),
 };
 

@@ -9,6 +9,7 @@ import type { Log } from '../observe/log.ts';
 import type { Session, SessionOutput } from '../wire/session.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { Connection, type ConnectionTimeouts } from './connection.ts';
+import { takeProxyHeader } from './proxied.ts';
 import type { Secured, ServerTls } from './server-tls.ts';
 
 /** Where a connection came from, noted at accept: a closed socket does not know it any more. */
@@ -39,6 +40,9 @@ export interface ListenerSettings {
   readonly timeouts: ConnectionTimeouts;
   readonly tls: ServerTls | undefined;
   readonly open: (peer: Peer, output: SessionOutput) => Session;
+  /** Is this the address of a proxy, whose connections begin with a PROXY header, all of them? */
+  readonly isProxy: (address: string) => boolean;
+  readonly proxyHeaderMs: number;
 }
 
 /** RFC 5321 §3.8 (421 at any time), RFC 3463 codes; POP3 has RFC 2449 response codes. */
@@ -51,11 +55,14 @@ const REFUSALS: Record<Refusal, { readonly enhanced: string; readonly text: stri
 };
 
 const SWEEP_MS = 1_000;
+/** Connections that may be without their PROXY header at one time; none of them is counted by admission yet. */
+const MAX_WITHOUT_HEADER = 1_000;
 
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #withoutHeader = new Set<Socket>();
   readonly #sweeper: NodeJS.Timeout;
   #settings: ListenerSettings;
   #onEmpty: (() => void) | undefined;
@@ -96,6 +103,7 @@ export class Listener {
   /** Takes no new connection and asks the running ones to finish; resolves when the last one is gone. */
   async drain(): Promise<void> {
     this.#server.close();
+    this.#dropThoseWithoutHeader();
     for (const connection of this.#connections) connection.drain();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     clearInterval(this.#sweeper);
@@ -103,24 +111,56 @@ export class Listener {
 
   /** Closes what is left. */
   destroy(): void {
+    this.#dropThoseWithoutHeader();
     for (const connection of this.#connections) connection.destroy();
   }
 
+  #dropThoseWithoutHeader(): void {
+    for (const socket of this.#withoutHeader) socket.destroy();
+  }
+
   #accept(socket: Socket): void {
-    const { admission, counters } = this.#options;
     const address = plainAddress(socket.remoteAddress);
     if (address === undefined) {
       // Gone before we looked: nothing was counted, nothing is owed.
       socket.destroy();
       return;
     }
+    const { isProxy, proxyHeaderMs } = this.#settings;
+    const self = { address, port: socket.remotePort ?? 0 };
+    if (!isProxy(address)) this.#enter(socket, self);
+    else if (this.#withoutHeader.size >= MAX_WITHOUT_HEADER) this.#refuse(socket, address, 'too-many');
+    else {
+      this.#withoutHeader.add(socket);
+      takeProxyHeader(socket, proxyHeaderMs, (outcome) => {
+        this.#withoutHeader.delete(socket);
+        if (!outcome.ok) {
+          this.#proxyFailed(address, outcome.cause);
+          return;
+        }
+        this.#enter(socket, outcome.client ?? self);
+        // It was left paused. TLS reads for itself.
+        if (!this.#options.implicitTls) socket.resume();
+      });
+    }
+  }
+
+  #proxyFailed(proxy: string, cause: string): void {
+    const { counters, log, name, protocol } = this.#options;
+    counters.add(`${protocol}.proxy-header-refused`);
+    log.info('proxy-header-refused', { listener: name, proxy, cause });
+  }
+
+  /** The connection of a client whose address is known. */
+  #enter(socket: Socket, { address, port }: { readonly address: string; readonly port: number }): void {
+    const { admission, counters } = this.#options;
     const refusal = admission.enter(address, this.#options.protocol === 'smtp');
     if (refusal !== undefined) {
       this.#refuse(socket, address, refusal);
       return;
     }
     counters.add(`${this.#options.protocol}.connections`);
-    const peer: Peer = { address, port: socket.remotePort ?? 0, sessionId: this.#options.newSessionId() };
+    const peer: Peer = { address, port, sessionId: this.#options.newSessionId() };
     const settings = this.#settings;
     const connection: Connection = new Connection(socket, {
       implicitTls: this.#options.implicitTls,

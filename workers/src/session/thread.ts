@@ -10,6 +10,7 @@ import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listene
 import { createMessageMemory, leastMemoryBytes } from '@posthorn/core/mail/message-writer';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { createCounters } from '@posthorn/core/observe/count';
+import { createAddressMatcher } from '@posthorn/core/wiring/addresses';
 import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
 import { Hooks, hookSettingsOf } from './hooks.ts';
 import { createIds } from '../ids.ts';
@@ -106,6 +107,8 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       timeouts: { ...listener.timeouts, minBytesPerSecond: listener.limits.minBytesPerSecond },
       tls: listenerTls(settings, listener, settings.tls, life.ticketKeys),
       open: wired.sessionsFor(listener),
+      isProxy: createAddressMatcher(listener.proxyFrom),
+      proxyHeaderMs: listener.timeouts.proxyHeaderMs,
     });
   }
 
