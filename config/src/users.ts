@@ -1,5 +1,5 @@
 /**
- * The file of users: name -> password hash, addresses, quota. Read by the supervisor at start and reload and by the
+ * The file of users: name -> password hash and other ways to log in, addresses, quota. Read by the supervisor at start and reload and by the
  * commands `posthorn user …`, which also write it: atomically, readable for its owner only, comments kept.
  * Reading gives all users or every problem; a missing file is one without users.
  */
@@ -17,7 +17,13 @@ import { parseYaml, readText, type YamlSource } from './yaml-source.ts';
 export interface UserEntry {
   readonly name: string;
   /** `$argon2id$…` PHC string. */
-  readonly passwordHash: string;
+  readonly passwordHash?: string;
+  /** `SCRAM-SHA-256$…` */
+  readonly scram?: string;
+  /** In clear, for CRAM-MD5 and APOP. */
+  readonly secret?: string;
+  /** SHA-256 fingerprints, `AB:CD:…`. */
+  readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
   readonly quotaBytes?: number;
 }
@@ -38,7 +44,23 @@ const userSchema = z.strictObject({
     .regex(
       /^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/,
       'expected an argon2id hash, as `posthorn user add` writes it',
-    ),
+    )
+    .optional(),
+  scram: z
+    .string()
+    .regex(
+      /^SCRAM-SHA-256\$([4-9]\d{3}|[1-9]\d{4,6}):[A-Za-z0-9+/]{11,88}={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/,
+      'expected keys of SCRAM-SHA-256, as `posthorn user password --scram` writes them',
+    )
+    .optional(),
+  secret: z
+    .string()
+    .regex(/^[\x20-\x7e]{8,255}$/, 'expected a password of 8 to 255 characters of ASCII')
+    .optional(),
+  certificates: z
+    .array(z.string().regex(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/, 'expected a SHA-256 fingerprint, such as AB:CD:… with 32 pairs'))
+    .min(1)
+    .optional(),
   addresses: z.array(z.string().regex(ADDRESS, 'expected an address, such as alice@example.org')).default([]),
   quotaBytes: bytes.optional(),
 });
@@ -66,11 +88,17 @@ export function parseUsers(text: string, file: string): UsersResult {
   if (!shaped.ok) return { ok: false, problems: shaped.problems.map(withoutSecret) };
   const problems = checkNames(Object.entries(shaped.value), parsed.source);
   if (problems.length > 0) return { ok: false, problems: inOrder(problems) };
-  const users = Object.entries(shaped.value).map(([name, { password, addresses, quotaBytes }]) => {
-    const user = { name, passwordHash: password, addresses };
-    return quotaBytes === undefined ? user : { ...user, quotaBytes };
-  });
+  const users = Object.entries(shaped.value).map(([name, { password, ...rest }]) =>
+    given({ name, passwordHash: password, ...rest }),
+  );
   return { ok: true, users };
+}
+
+/** A user without the keys that have no value. */
+function given<T extends object>(user: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(user).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }
 
 /** Names and addresses belong to one user each, whatever their case: they are folders, and mail must know where to go. */
@@ -98,7 +126,7 @@ function checkNames(
 
 /** A password written in clear by mistake must not travel on into a log. */
 function withoutSecret(problem: Problem): Problem {
-  if (!/\.password$|\["[^"]*"\]\.password$/.test(problem.path)) return problem;
+  if (!/\.(password|scram|secret)$/.test(problem.path)) return problem;
   const { source: _source, ...rest } = problem;
   return { ...rest, message: problem.message.replace(/, found .*$/s, '') };
 }
@@ -129,10 +157,10 @@ function changeLocked(file: string, change: UsersChange): UsersResult {
   }
   if ('remove' in change) document.delete(change.remove);
   else {
-    const { name, passwordHash, addresses, quotaBytes } = 'add' in change ? change.add : change.set;
+    const { name, passwordHash, ...rest } = 'add' in change ? change.add : change.set;
     const same = 'add' in change && checked.users.find((user) => user.name.toLowerCase() === name.toLowerCase());
     if (same) throw new Error(`there is a user ${same.name} already`);
-    const entry = document.createNode({ password: passwordHash, addresses, ...(quotaBytes === undefined ? {} : { quotaBytes }) });
+    const entry = document.createNode(given({ password: passwordHash, ...rest }));
     document.set(name, entry);
   }
   const text = document.toString({ lineWidth: 0 });

@@ -5,6 +5,7 @@
  *   @client 127.0.0.1        @implicit-tls                       the peer
  *   @message uidl text                                           a message of the maildrop; escapes as in C:
  *   @drop in-use | failed     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
+ *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook pop3.delete reject Not this one                        what a stage says
  *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
  *   S: a line of a reply, exactly
@@ -18,6 +19,7 @@ import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { createPop3Session } from '@posthorn/core/pop3/session';
 import { createPop3Kit, type Pop3Kit, type Pop3KitOptions, type TestMessage } from './pop3-ports.ts';
 import { RecordingOutput, settled } from './smtp-ports.ts';
+import { formsOf, tlsOf } from './test-tls.ts';
 
 export interface Pop3Dialog {
   readonly name: string;
@@ -90,17 +92,18 @@ export async function playPop3Dialog(
   const kit = kitOf(dialog, ports);
   const output = new RecordingOutput();
   const peer = { address: dialog.settings.get('client')?.[0] ?? '192.0.2.7', port: 4025, sessionId: 'S1' };
+  const tls = tlsOf('X', (dialog.settings.get('tls-has')?.[0] ?? '').split(' '));
   const session = createPop3Session(
     kit.ports,
     kit.profile,
-    dialog.settings.has('implicit-tls') ? { ...peer, tls: { version: 'TLSv1.3', cipher: 'X' } } : peer,
+    dialog.settings.has('implicit-tls') ? { ...peer, tls } : peer,
     output,
   );
   session.start();
   await settled(session);
   let late: PlayedPop3['late'];
   for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
-    if (step.do === 'tls') session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    if (step.do === 'tls') session.secured(tls);
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
     else if (step.do === 'lost') session.closed();
@@ -179,6 +182,7 @@ function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'stream
     profile,
     hooks,
     messages,
+    forms: formsOf((dialog.settings.get('logins')?.[0] ?? '').split(' ')),
     gone: indices('gone'),
     stuck: indices('stuck'),
     ...(drop === 'in-use' || drop === 'failed' ? { drop } : {}),

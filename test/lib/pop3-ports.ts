@@ -2,10 +2,12 @@
  * Ports for a POP3 session that lives in a test: one maildrop in memory, two users, and a record of what was locked,
  * deleted, logged and counted. Used by test/dialogs/pop3 and test/fuzz.
  */
+import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
 import type { LogFields } from '@posthorn/core/observe/log';
 import type { Maildrop, OpenResult, Pop3Ports, Pop3Profile } from '@posthorn/core/pop3/ports';
 import { NO_HOOKS } from './smtp-ports.ts';
+import { createTestAuthenticator } from './test-authenticator.ts';
 
 export const TEST_POP3_PROFILE: Pop3Profile = {
   listener: 'pop3',
@@ -35,6 +37,7 @@ export interface Pop3KitOptions {
   readonly stuck?: readonly number[];
   /** Reading a message in chunks fails behind so many bytes. */
   readonly breaksAt?: number;
+  readonly forms?: Partial<LoginForms>;
 }
 
 export interface Pop3Kit {
@@ -110,14 +113,12 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
     ports: {
       hooks: { ...NO_HOOKS, ...options.hooks },
       maildrops: { open: () => later(open()) },
-      authenticator: {
-        async check(name, password) {
-          if (name === 'mallory') return { ok: false, why: 'throttled' };
-          if (name === 'broken') throw new Error('as the test wants it');
-          if ((name === 'alice' || name === 'bob') && password === 'secret word') return { ok: true, user: name };
-          return { ok: false, why: 'credentials' };
-        },
-      },
+      authenticator: createTestAuthenticator({
+        names: ['alice', 'bob'],
+        password: 'secret word',
+        throttled: 'mallory',
+        forms: options.forms ?? {},
+      }),
       clock: { now: () => 0, monotonic: () => 0, after: () => () => undefined },
       log,
       counters: { add: () => undefined },

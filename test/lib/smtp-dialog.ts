@@ -4,6 +4,7 @@
  *   @profile kind=submission starttls=false plaintextLogin=always    the listener
  *   @limits maxErrors=3                                              its limits
  *   @client 127.0.0.1                                                the peer's address
+ *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook rcpt defer Come back later                                 what a stage says: pass, reject, defer, quarantine, evidence NAME WEIGHT
  *   @sink begin=full | accept=full | accept=failed | writer=disk     what the sink does
  *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
@@ -17,6 +18,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit } from './smtp-ports.ts';
+import { formsOf, tlsOf } from './test-tls.ts';
 
 export interface Dialog {
   readonly name: string;
@@ -145,7 +147,7 @@ export async function playDialog(dialog: Dialog, cutting: Cutting, async = false
   await settled(session);
   let late: Played['late'];
   for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
-    if (step.do === 'tls') session.secured({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' });
+    if (step.do === 'tls') session.secured(tlsOf('TLS_AES_128_GCM_SHA256', wordsOf(dialog, 'tls-has')));
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
     else {
@@ -196,6 +198,10 @@ function valueOf(dialog: Dialog, key: string): string | undefined {
   return dialog.settings.find((line) => line.startsWith(`${key} `))?.slice(key.length + 1);
 }
 
+function wordsOf(dialog: Dialog, key: string): string[] {
+  return (valueOf(dialog, key) ?? '').split(' ');
+}
+
 function kitOf(dialog: Dialog, async: boolean): Kit {
   const pairs = (key: string): Record<string, unknown> =>
     Object.fromEntries(
@@ -211,7 +217,8 @@ function kitOf(dialog: Dialog, async: boolean): Kit {
     const verdict = verdictOf(rest);
     hooks[stage] = () => (async ? new Promise((resolve) => setImmediate(() => resolve(verdict))) : verdict);
   }
-  const kit = createKit({ profile: pairs('profile'), limits: pairs('limits'), hooks });
+  const forms = formsOf(wordsOf(dialog, 'logins'));
+  const kit = createKit({ profile: pairs('profile'), limits: pairs('limits'), hooks, forms });
   const sink = pairs('sink');
   if (sink['begin'] === 'full') kit.sink.begin = 'full';
   if (sink['accept'] !== undefined) kit.sink.accept = { ok: false, why: sink['accept'] as 'full', cause: 'as the test wants it' };

@@ -2,12 +2,14 @@
  * Ports for an SMTP session that lives in a test: a sink and writers in memory, a directory of a few addresses, a clock
  * that stands still, and a record of all that was stored, logged and counted. Used by test/dialogs/smtp and test/fuzz.
  */
+import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
 import type { Resolution } from '@posthorn/core/directory/directory';
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { LogFields } from '@posthorn/core/observe/log';
 import type { Accepted, MessageWriter, SmtpLimits, SmtpPorts, SmtpProfile, Submission } from '@posthorn/core/smtp/ports';
 import type { Session, SessionOutput } from '@posthorn/core/wire/session';
+import { createTestAuthenticator } from './test-authenticator.ts';
 
 /** Every stage null: no plugin anywhere. */
 export const NO_HOOKS: Pipeline = {
@@ -134,6 +136,7 @@ export interface KitOptions {
   readonly limits?: Partial<SmtpLimits>;
   readonly hooks?: Partial<Pipeline>;
   readonly ports?: Partial<SmtpPorts>;
+  readonly forms?: Partial<LoginForms>;
 }
 
 /** alice, bob, carol and jörg have mailboxes, team and list are aliases; example.org is ours, relayed.example is kept elsewhere. */
@@ -175,13 +178,12 @@ export function createKit(options: KitOptions = {}): Kit {
         accept: async (submission) => take(kit, submission),
       },
       directory: { resolve: resolveForTest, user: () => undefined, isOurs: (domain) => domain === 'example.org' },
-      authenticator: {
-        check: async (name, password) => {
-          if (name === 'broken') throw new Error('the user file is gone');
-          if (name === 'throttled') return { ok: false, why: 'throttled' };
-          return name === 'alice' && password === 'secret' ? { ok: true, user: 'alice' } : { ok: false, why: 'credentials' };
-        },
-      },
+      authenticator: createTestAuthenticator({
+        names: ['alice'],
+        password: 'secret',
+        throttled: 'throttled',
+        forms: options.forms ?? {},
+      }),
       mayRelay: (address) => address === '127.0.0.1',
       scoring: (message) => {
         const score = message.evidence.reduce((sum, one) => sum + one.weight, 0);

@@ -25,7 +25,9 @@ function rig(limits: Partial<AuthenticatorLimits> = {}) {
     clock: { now: () => time.now, monotonic: () => time.now, after: () => () => undefined },
     log,
     counters: { add: (name, by = 1) => void counted.set(name, (counted.get(name) ?? 0) + by) },
-    limits,
+    forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
+    stableKey: Buffer.alloc(32, 7),
+    limits: { failureDelayMs: 0, ...limits },
   });
   return { authenticator, users, counted, logged, time };
 }

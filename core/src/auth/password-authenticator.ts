@@ -9,7 +9,10 @@ import type { User } from '../directory/directory.ts';
 import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { Authenticator, LoginResult } from './authenticator.ts';
+import type { ClientCertificate } from '../wire/session.ts';
+import type { Authenticator, LoginForms, LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
+import { LoginGate, THROTTLED, WRONG } from './login-gate.ts';
+import { Proofs } from './proofs.ts';
 import { clientNetwork } from '../wire/client-network.ts';
 import { DEFAULT_PASSWORD_COST, formatPasswordHash, PasswordHashError, verifyPassword } from './password.ts';
 import { DEFAULT_THROTTLE_LIMITS, Throttle, type ThrottleLimits } from './throttle.ts';
@@ -25,6 +28,8 @@ export interface AuthenticatorLimits extends ThrottleLimits {
   readonly maxWaiting: number;
   /** Of those that compute or wait, how many may come from one client network. */
   readonly maxPendingPerClient: number;
+  /** How long a failed login waits for its answer. */
+  readonly failureDelayMs: number;
 }
 
 export const DEFAULT_AUTHENTICATOR_LIMITS: AuthenticatorLimits = {
@@ -34,19 +39,30 @@ export const DEFAULT_AUTHENTICATOR_LIMITS: AuthenticatorLimits = {
   maxComputing: 2,
   maxWaiting: 200,
   maxPendingPerClient: 50,
+  failureDelayMs: 1000,
 };
+
+/**
+ * @returns the names that the token is good for, as its issuer writes them; empty when it is good for nobody. Rejects when
+ * the issuer cannot be asked.
+ */
+export type BearerCheck = (token: string) => Promise<readonly string[]>;
 
 export interface AuthenticatorOptions {
   /** The user a login name stands for, by today's configuration: asked at every check, so a reload counts at once. */
   readonly findUser: (name: string) => User | undefined;
+  /** What users can log in with, by today's configuration. */
+  readonly forms: () => LoginForms;
+  /** 32 secret bytes, the same for every thread and every start: see proofs.ts. */
+  readonly stableKey: Uint8Array;
+  /** Asks whoever gives tokens out; absent where nobody does (`forms.bearer` is false then). */
+  readonly bearer?: BearerCheck;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
   readonly limits?: Partial<AuthenticatorLimits>;
 }
 
-const THROTTLED: LoginResult = { ok: false, why: 'throttled' };
-const WRONG: LoginResult = { ok: false, why: 'credentials' };
 /** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
@@ -60,7 +76,8 @@ class PasswordAuthenticator implements Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #limits: AuthenticatorLimits;
   readonly #remembered: VerifiedLogins;
-  readonly #throttle: Throttle;
+  readonly #gate: LoginGate;
+  readonly #proofs: Proofs;
   readonly #turnstile: Turnstile;
   readonly #pending = new Map<string, Promise<LoginResult>>();
   readonly #pendingByClient = new Map<string, number>();
@@ -70,9 +87,41 @@ class PasswordAuthenticator implements Authenticator {
     this.#options = options;
     this.#limits = limits;
     this.#remembered = new VerifiedLogins(randomBytes(32), limits.rememberMs, limits.maxRemembered);
-    this.#throttle = new Throttle(limits);
+    this.#gate = new LoginGate(new Throttle(limits), options.clock, options.counters, limits.failureDelayMs);
+    this.#proofs = new Proofs(this.#gate, options.findUser, options.stableKey);
     this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
     this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
+  }
+
+  get forms(): LoginForms {
+    return this.#options.forms();
+  }
+
+  nonce(): string {
+    return randomBytes(18).toString('base64url');
+  }
+
+  checkSecret(name: string, clientAddress: string, matches: (secret: string) => boolean): Promise<LoginResult> {
+    return this.#proofs.secret(name, clientAddress, matches);
+  }
+
+  scram(name: string, clientAddress: string): ScramLogin | LoginRefusal {
+    return this.#proofs.scram(name, clientAddress);
+  }
+
+  checkCertificate(certificate: ClientCertificate, actAs: string | undefined, clientAddress: string): Promise<LoginResult> {
+    return this.#proofs.certificate(certificate, actAs, clientAddress);
+  }
+
+  async checkBearer(token: string, actAs: string | undefined, clientAddress: string): Promise<LoginResult> {
+    const { bearer, findUser } = this.#options;
+    const account = actAs === undefined ? 'a token' : (findUser(actAs)?.name ?? actAs);
+    if (!this.#gate.allows(account, clientAddress)) return THROTTLED;
+    const names = bearer === undefined ? [] : await bearer(token);
+    const users = new Set(names.map((name) => findUser(name)?.name));
+    const user = actAs === undefined ? [...users].find((name) => name !== undefined) : account;
+    const proven = user !== undefined && users.has(user);
+    return await this.#gate.conclude(proven, proven ? user : account, clientAddress);
   }
 
   check(name: string, password: string, clientAddress: string): Promise<LoginResult> {
@@ -80,14 +129,10 @@ class PasswordAuthenticator implements Authenticator {
     const { clock, counters, findUser } = this.#options;
     const user = findUser(name);
     const account = user?.name ?? name;
-    const nowMs = clock.monotonic();
-    if (!this.#throttle.allows(account, clientAddress, nowMs)) {
-      counters.add('auth.throttled');
-      return Promise.resolve(THROTTLED);
-    }
+    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
     const storedHash = user?.passwordHash ?? this.#nobodysHash;
     const digest = this.#remembered.digest(account, storedHash, password);
-    if (this.#remembered.has(account, digest, nowMs)) {
+    if (this.#remembered.has(account, digest, clock.monotonic())) {
       counters.add('auth.remembered');
       return Promise.resolve({ ok: true, user: account });
     }
@@ -118,29 +163,28 @@ class PasswordAuthenticator implements Authenticator {
       return Promise.resolve(THROTTLED);
     }
     this.#pendingByClient.set(network, fromClient + 1);
-    const result = computed.then((match): LoginResult => {
+    const result = computed.then((match): LoginResult | Promise<LoginResult> => {
       this.#pending.delete(key);
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
       else this.#pendingByClient.set(network, left);
-      return this.#conclude(user !== undefined, account, match, digest, clientAddress);
+      return this.#conclude(user?.passwordHash !== undefined, account, match, digest, clientAddress);
     });
     this.#pending.set(key, result);
     return result;
   }
 
-  #conclude(exists: boolean, account: string, match: boolean | 'failed', digest: Buffer, clientAddress: string): LoginResult {
+  #conclude(
+    exists: boolean,
+    account: string,
+    match: boolean | 'failed',
+    digest: Buffer,
+    clientAddress: string,
+  ): LoginResult | Promise<LoginResult> {
     if (match === 'failed') return THROTTLED;
-    const nowMs = this.#options.clock.monotonic();
-    if (!match || !exists) {
-      this.#throttle.failed(account, clientAddress, nowMs);
-      this.#options.counters.add('auth.failures');
-      return WRONG;
-    }
-    this.#throttle.succeeded(account, clientAddress, nowMs);
-    this.#remembered.add(account, digest, nowMs);
-    this.#options.counters.add('auth.verified');
-    return { ok: true, user: account };
+    const proven = match && exists;
+    if (proven) this.#remembered.add(account, digest, this.#options.clock.monotonic());
+    return this.#gate.conclude(proven, account, clientAddress);
   }
 
   async #matches(account: string, password: string, storedHash: string): Promise<boolean | 'failed'> {

@@ -6,8 +6,14 @@
 /** A user of users.yaml. */
 export interface User {
   readonly name: string;
-  /** `$argon2id$…` PHC string. */
-  readonly passwordHash: string;
+  /** `$argon2id$…` PHC string; without it no login by a password. */
+  readonly passwordHash?: string;
+  /** `SCRAM-SHA-256$…`: see auth/scram-keys.ts. */
+  readonly scram?: string;
+  /** A password in clear, for CRAM-MD5 and APOP. */
+  readonly secret?: string;
+  /** SHA-256 fingerprints of certificates, `AB:CD:…`; given, these alone log in by EXTERNAL. */
+  readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
   readonly quotaBytes?: number;
 }

@@ -19,17 +19,24 @@ export function loginRefusedInClear(profile: Pop3Profile): Outcome {
 }
 
 export async function logIn(c: Conversation, name: string, password: string, mechanism: string): Promise<Outcome> {
-  const { hooks, authenticator, maildrops, log, counters } = c.ports;
+  const login = await c.ports.authenticator.check(name, password, c.facts.clientAddress);
+  return login.ok ? await enter(c, login.user, mechanism) : refuseLogin(c, name, login.why);
+}
+
+/** @param name as the client gave it, for the log. */
+export function refuseLogin(c: Conversation, name: string, why: 'credentials' | 'throttled'): Outcome {
   const { sessionId, clientAddress } = c.facts;
-  const login = await authenticator.check(name, password, clientAddress);
-  if (!login.ok) {
-    counters.add('pop3.login-failures');
-    log.info('pop3.login-failed', { session: sessionId, name, client: clientAddress, why: login.why });
-    return login.why === 'throttled'
-      ? refuse('Too many logins failed or are under way, try again later', 'SYS/TEMP')
-      : refuse('Wrong name or password', 'AUTH');
-  }
-  const { user } = login;
+  c.ports.counters.add('pop3.login-failures');
+  c.ports.log.info('pop3.login-failed', { session: sessionId, name: name.slice(0, 100), client: clientAddress, why });
+  return why === 'throttled'
+    ? refuse('Too many logins failed or are under way, try again later', 'SYS/TEMP')
+    : refuse('Wrong name or password', 'AUTH');
+}
+
+/** From a user who has shown who he is to his open maildrop. */
+export async function enter(c: Conversation, user: string, mechanism: string): Promise<Outcome> {
+  const { hooks, maildrops, log, counters } = c.ports;
+  const { sessionId } = c.facts;
   const facts = { ...c.facts, user };
   if (hooks['pop3.auth'] !== null) {
     const refusal = refusalOf(await hooks['pop3.auth']({ session: facts, user, mechanism }), 'AUTH');

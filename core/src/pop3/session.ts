@@ -5,6 +5,7 @@
  * aside, bounded. Nothing here throws: a failing port is logged and answered with -ERR. However it ends other than by
  * QUIT, nothing is deleted and the lock is given up.
  */
+import { MAX_SASL_LINE_BYTES } from '../auth/sasl.ts';
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
 import type { Session, SessionOutput, TlsFacts } from '../wire/session.ts';
@@ -221,6 +222,7 @@ class Pop3Session implements Session, Conversation {
     }
     this.#waiting = 'nothing';
     this.#next = outcome.next;
+    this.#lines.maxLineBytes = outcome.next === undefined ? this.profile.maxLineBytes : MAX_SASL_LINE_BYTES;
     if (outcome.stream !== undefined) {
       this.#waiting = 'answer';
       this.#send(outcome.stream)

@@ -4,6 +4,7 @@
  * awaited, input is kept aside, bounded, and taken up in order afterwards. Nothing here throws: a failure of a port is
  * logged and answered with 4xx. When the peer is gone everything is given back.
  */
+import { MAX_SASL_LINE_BYTES } from '../auth/sasl.ts';
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
 import type { Reply } from '../wire/reply.ts';
@@ -64,6 +65,7 @@ class SmtpSession implements Session {
   readonly #conversation: Conversation;
   readonly #output: SessionOutput;
   readonly #lines: LineReader;
+  readonly #maxLineBytes: number;
   readonly #backlog = new Backlog(MAX_BACKLOG_BYTES);
   #waiting: Waiting = 'start';
   #paused = false;
@@ -82,7 +84,8 @@ class SmtpSession implements Session {
   constructor(conversation: Conversation, output: SessionOutput) {
     this.#conversation = conversation;
     this.#output = output;
-    this.#lines = new LineReader(conversation.profile.limits.maxLineBytes);
+    this.#maxLineBytes = conversation.profile.limits.maxLineBytes;
+    this.#lines = new LineReader(this.#maxLineBytes);
   }
 
   get waitsFor(): 'command' | 'data' | 'verdict' {
@@ -188,6 +191,7 @@ class SmtpSession implements Session {
           if (reading.reception.ended) this.#run(() => this.#endMessage(reading.reception), 'message');
           else if (reading.reception.blocked) this.#awaitWriter(reading.reception);
         } else {
+          this.#lines.maxLineBytes = reading.of === 'dialog' ? MAX_SASL_LINE_BYTES : this.#maxLineBytes;
           const event = this.#lines.next(chunk, at, to);
           at = this.#lines.at;
           if (event === 'line') this.#run(() => this.#runLine(this.#lines.text), 'command');

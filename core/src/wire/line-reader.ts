@@ -25,7 +25,7 @@ export class LineReader {
   at = 0;
 
   /** Longest line without its CRLF. */
-  readonly #maxTextBytes: number;
+  #maxTextBytes: number;
   #held: Buffer | undefined = undefined;
   #heldBytes = 0;
   #afterCr = false;
@@ -40,6 +40,11 @@ export class LineReader {
   /** True in the middle of a line. */
   get begun(): boolean {
     return this.#heldBytes > 0 || this.#afterCr || this.#skipping;
+  }
+
+  /** Longest line from the next one on, with its CRLF; not to be changed in the middle of a line. */
+  set maxLineBytes(bytes: number) {
+    this.#maxTextBytes = bytes - 2;
   }
 
   /** Forgets a line that was begun. */

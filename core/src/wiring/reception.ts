@@ -5,7 +5,7 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
 import type { Config, ListenerConfig } from '@posthorn/config';
-import type { Authenticator } from '../auth/authenticator.ts';
+import type { Authenticator, LoginForms } from '../auth/authenticator.ts';
 import { createDirectory } from '../directory/domains.ts';
 import type { User } from '../directory/directory.ts';
 import type { ListenerSettings, Peer } from '../dispatch/listener.ts';
@@ -44,6 +44,8 @@ export interface ReceptionParts {
 export interface Reception {
   /** A user by today's configuration. */
   user(name: string): User | undefined;
+  /** What its users can log in with. */
+  readonly forms: LoginForms;
   /** @returns what a connection of this listener needs to make its session. */
   sessionsFor(listener: ListenerConfig): ListenerSettings['open'];
 }
@@ -101,6 +103,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   const directory = container.get(Names.directory);
   return {
     user: (name) => directory.user(name),
+    forms: formsOf(parts.users),
     sessionsFor(listener) {
       const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;
       const common = {
@@ -137,5 +140,15 @@ export function wireReception(parts: ReceptionParts): Reception {
       const ports: SmtpPorts = { ...smtp, hooks };
       return (peer: Peer, output) => createSmtpSession(ports, profile, peer, output);
     },
+  };
+}
+
+/** A password is always announced: what nobody can log in with yet is no reason to tell clients that nobody ever will. */
+function formsOf(users: readonly User[]): LoginForms {
+  return {
+    password: true,
+    secret: users.some((user) => user.secret !== undefined),
+    scram: users.some((user) => user.scram !== undefined),
+    bearer: false,
   };
 }

@@ -4,6 +4,7 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ListenerConfig } from '@posthorn/config';
+import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
 import { createAdmission } from '@posthorn/core/dispatch/admission';
 import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
@@ -19,11 +20,14 @@ import { lockDirectoryOf } from '../lock-directory.ts';
 import { createLog } from '../log.ts';
 import { listenerTls } from './listener-tls.ts';
 import { createMessageSink } from './message-sink.ts';
+import { stableKeyOf } from '../stable-key.ts';
 import { shareOf } from '../threads.ts';
 
 const BEAT_MS = 500;
 /** For how long slow senders are dealt with strictly after a message found no memory. */
 const MEMORY_SHORT_MS = 30_000;
+/** Before the first settings are in use; no session is made then. */
+const NO_FORMS: LoginForms = { password: false, secret: false, scram: false, bearer: false };
 
 async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>): Promise<void> {
   const { slot, threadIndex, place, heart } = data;
@@ -81,7 +85,14 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     post,
   });
   let reception: Reception | undefined;
-  const authenticator = createAuthenticator({ findUser: (name) => reception?.user(name), clock: systemClock, log, counters });
+  const authenticator = createAuthenticator({
+    findUser: (name) => reception?.user(name),
+    forms: () => reception?.forms ?? NO_FORMS,
+    stableKey: stableKeyOf(config.data),
+    clock: systemClock,
+    log,
+    counters,
+  });
   const listeners = new Map<string, Listener>();
   /** Those that a reload took out, until their last session is gone. */
   const leaving = new Map<Listener, Promise<void>>();

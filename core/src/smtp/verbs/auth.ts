@@ -1,13 +1,20 @@
 /**
- * AUTH PLAIN and LOGIN (RFC 4954, RFC 4616) on submission listeners. A password in clear is taken only where the
- * listener says so: else 538 before the client has sent it, where it waits for the challenge. The stage `auth` is asked
- * once the password was found right. Passwords are never logged and never echoed.
+ * AUTH (RFC 4954) on submission listeners: the lines and replies of a SASL exchange; the mechanisms are in core/src/auth.
+ * In clear nothing is taken but where the listener says so: else 538 before the client has sent anything, where it waits
+ * for the challenge. The stage `auth` is asked once the login was found right. Nothing of an exchange is logged or echoed.
  */
-import { decodePlain, type PlainCredentials } from '../../auth/sasl-plain.ts';
+import {
+  decodeInitialResponse,
+  decodeResponse,
+  findMechanism,
+  type SaslContext,
+  type SaslMechanism,
+  type SaslStep,
+  usableMechanisms,
+} from '../../auth/sasl.ts';
 import { Reply } from '../../wire/reply.ts';
 import { asksNobody, type Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
-import { decodeLoginResponse } from '../login-response.ts';
 import {
   alreadyAuthenticated503,
   argumentNeeded501,
@@ -25,15 +32,10 @@ import {
 import { afterVerdict, refusalOf, type Answer } from '../verdict.ts';
 
 interface AuthArguments {
-  readonly mechanism: 'PLAIN' | 'LOGIN';
-  /** As sent: base64, `=` for an empty one; undefined when there is none. */
-  readonly initial: string | undefined;
+  readonly mechanism: SaslMechanism;
+  /** Decoded; undefined when there was none. */
+  readonly initial: Buffer | undefined;
 }
-
-const PLAIN_CHALLENGE = new Reply(334, '', '');
-/** `Username:` and `Password:`, as every client of LOGIN expects them. */
-const NAME_CHALLENGE = new Reply(334, '', 'VXNlcm5hbWU6');
-const PASSWORD_CHALLENGE = new Reply(334, '', 'UGFzc3dvcmQ6');
 
 export const auth: Command<AuthArguments> = {
   verb: 'AUTH',
@@ -46,70 +48,68 @@ export const auth: Command<AuthArguments> = {
   },
   check: (conversation, argument) => {
     if (argument === '') return argumentNeeded501;
-    const [name = '', initial, ...rest] = argument.split(' ');
-    const mechanism = name.toUpperCase();
-    if (mechanism !== 'PLAIN' && mechanism !== 'LOGIN') return unknownMechanism504;
+    const [name = '', word, ...rest] = argument.split(' ');
+    const mechanism = findMechanism(name, contextOf(conversation));
+    if (mechanism === undefined) return unknownMechanism504;
     if (!conversation.takesPassword) return encryptionRequired538;
-    return rest.length > 0 ? badResponse501 : { mechanism, initial };
+    const initial = word === undefined ? undefined : decodeInitialResponse(word);
+    return rest.length > 0 || (word !== undefined && initial === undefined) ? badResponse501 : { mechanism, initial };
   },
-  // The stage comes after the password, which may take several lines: see `verify`.
+  // The stage comes after the exchange, which may take several lines: see `succeed`.
   ask: asksNobody,
-  proceed: (conversation, { mechanism, initial }) => (mechanism === 'PLAIN' ? plain : login)(conversation, initial),
+  proceed: (conversation, { mechanism, initial }) =>
+    answer(conversation, mechanism.name, () => mechanism.start(contextOf(conversation), initial)),
 };
 
-function plain(conversation: Conversation, initial: string | undefined): Answer {
-  const finish = (response: string): Answer => {
-    const credentials = decodePlain(response);
-    return credentials === undefined ? badResponse501 : verify(conversation, credentials, 'PLAIN');
-  };
-  return initial === undefined ? challenge(conversation, PLAIN_CHALLENGE, finish) : finish(initial);
+/** What EHLO announces: the mechanisms that can be used as things are; undefined when there are none. */
+export function offerOfAuth(conversation: Conversation): string | undefined {
+  if (conversation.profile.kind !== 'submission' || !conversation.takesPassword) return undefined;
+  const names = usableMechanisms(contextOf(conversation));
+  return names.length === 0 ? undefined : `AUTH ${names.join(' ')}`;
 }
 
-function login(conversation: Conversation, initial: string | undefined): Answer {
-  const withName = (response: string): Answer => {
-    const name = decodeLoginResponse(response);
-    if (name === undefined) return badResponse501;
-    return challenge(conversation, PASSWORD_CHALLENGE, (line) => {
-      const password = decodeLoginResponse(line);
-      return password === undefined ? badResponse501 : verify(conversation, { name, password }, 'LOGIN');
-    });
-  };
-  return initial === undefined ? challenge(conversation, NAME_CHALLENGE, withName) : withName(initial);
+function contextOf({ ports, peer, profile, tls, takesPassword }: Conversation): SaslContext {
+  const { authenticator } = ports;
+  return { authenticator, clientAddress: peer.address, hostname: profile.hostname, tls, takesPassword };
 }
 
-/** Sends a challenge; the next line, unless it is the `*` that cancels, goes to `then`. */
-function challenge(conversation: Conversation, reply: Reply, then: (response: string) => Answer): Reply {
+/** Takes one step of an exchange and answers it. */
+function answer(conversation: Conversation, mechanism: string, take: () => SaslStep | Promise<SaslStep>): Answer {
+  const step = take();
+  if (!(step instanceof Promise)) return replyTo(conversation, mechanism, step);
+  return step.then(
+    (taken) => replyTo(conversation, mechanism, taken),
+    (cause: unknown) => {
+      conversation.log('error', 'smtp.auth-failed', { cause });
+      return authenticationUnavailable454;
+    },
+  );
+}
+
+function replyTo(conversation: Conversation, mechanism: string, step: SaslStep): Answer {
+  if (step.is === 'success') return succeed(conversation, mechanism, step.user);
+  if (step.is === 'failure') {
+    if (step.why === 'malformed') return badResponse501;
+    const reply = step.why === 'throttled' ? authenticationUnavailable454 : badCredentials535;
+    conversation.logRefusal('auth', reply, { user: step.name.slice(0, 100), mechanism, cause: step.cause ?? step.why });
+    return reply;
+  }
+  const { challenge, next } = step;
   conversation.read({
     of: 'dialog',
     next: (line) => {
       conversation.read();
-      return line === '*' ? authenticationCancelled501 : then(line);
+      if (line === '*') return authenticationCancelled501;
+      const response = decodeResponse(line);
+      return response === undefined ? badResponse501 : answer(conversation, mechanism, () => next(response));
     },
   });
-  return reply;
+  return new Reply(334, '', Buffer.from(challenge).toString('base64'));
 }
 
-async function verify(conversation: Conversation, { name, password }: PlainCredentials, mechanism: string): Promise<Reply> {
-  const { ports, peer } = conversation;
-  // No user has an empty name or password; the authenticator need not be asked.
-  if (name === '' || password === '') return refuseLogin(conversation, name, badCredentials535, 'empty');
-  let result;
-  try {
-    result = await ports.authenticator.check(name, password, peer.address);
-  } catch (cause) {
-    conversation.log('error', 'smtp.auth-failed', { cause });
-    return authenticationUnavailable454;
-  }
-  if (!result.ok) {
-    return refuseLogin(
-      conversation,
-      name,
-      result.why === 'throttled' ? authenticationUnavailable454 : badCredentials535,
-      result.why,
-    );
-  }
-  const { user } = result;
-  return await afterVerdict(ports.hooks.auth?.({ session: conversation.facts, user, mechanism }) ?? null, (verdict) => {
+function succeed(conversation: Conversation, mechanism: string, user: string): Answer {
+  const asked = conversation.ports.hooks.auth?.({ session: conversation.facts, user, mechanism }) ?? null;
+  return afterVerdict(asked, (verdict) => {
     const refusal = refusalOf(verdict);
     if (refusal !== undefined) {
       conversation.logRefusal('auth', refusal, { user, plugin: verdict.plugin, cause: verdict.cause });
@@ -119,9 +119,4 @@ async function verify(conversation: Conversation, { name, password }: PlainCrede
     conversation.keep('auth', verdict);
     return authenticated235;
   });
-}
-
-function refuseLogin(conversation: Conversation, name: string, reply: Reply, cause: string): Reply {
-  conversation.logRefusal('auth', reply, { user: name.slice(0, 100), cause });
-  return reply;
 }

@@ -11,6 +11,7 @@ import { anywhere } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import type { SmtpLimits } from '../ports.ts';
 import { badHostname501 } from '../replies.ts';
+import { offerOfAuth } from './auth.ts';
 
 export const helo = row('HELO');
 export const ehlo = row('EHLO');
@@ -51,7 +52,8 @@ function offer(conversation: Conversation): Reply {
   let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8\nPRDR`;
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
-  if (profile.kind === 'submission' && conversation.takesPassword) lines += '\nAUTH PLAIN LOGIN';
+  const logins = offerOfAuth(conversation);
+  if (logins !== undefined) lines += `\n${logins}`;
   return new Reply(250, '', lines);
 }
 

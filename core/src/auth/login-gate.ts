@@ -1,0 +1,47 @@
+/**
+ * The one gate that every way to log in goes through: asks the throttle first, counts what failed, and lets each failure
+ * wait, so that guessing is slow for a client that asks one at a time. Used by the authenticators of this room.
+ */
+import type { Clock } from '../mail/clock.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { LoginRefusal, LoginResult } from './authenticator.ts';
+import type { Throttle } from './throttle.ts';
+
+export const THROTTLED: LoginRefusal = { ok: false, why: 'throttled' };
+export const WRONG: LoginRefusal = { ok: false, why: 'credentials' };
+
+export class LoginGate {
+  readonly #throttle: Throttle;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #failureDelayMs: number;
+
+  /** @param failureDelayMs how long a failure waits for its answer. */
+  constructor(throttle: Throttle, clock: Clock, counters: Counters, failureDelayMs: number) {
+    this.#throttle = throttle;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#failureDelayMs = failureDelayMs;
+  }
+
+  /** May this client try this user now? Counts the refusal. */
+  allows(account: string, clientAddress: string): boolean {
+    if (this.#throttle.allows(account, clientAddress, this.#clock.monotonic())) return true;
+    this.#counters.add('auth.throttled');
+    return false;
+  }
+
+  /** Counts how a try ended. @returns its result: a success at once, a failure late. */
+  conclude(proven: boolean, account: string, clientAddress: string): Promise<LoginResult> {
+    const nowMs = this.#clock.monotonic();
+    if (proven) {
+      this.#throttle.succeeded(account, clientAddress, nowMs);
+      this.#counters.add('auth.verified');
+      return Promise.resolve({ ok: true, user: account });
+    }
+    this.#throttle.failed(account, clientAddress, nowMs);
+    this.#counters.add('auth.failures');
+    if (this.#failureDelayMs === 0) return Promise.resolve(WRONG);
+    return new Promise((resolve) => this.#clock.after(this.#failureDelayMs, () => resolve(WRONG)));
+  }
+}

@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest';
+import type { User } from '../directory/directory.ts';
+import type { Log } from '../observe/log.ts';
+import { createAuthenticator, type AuthenticatorLimits, type BearerCheck } from './password-authenticator.ts';
+import { formatScramKeys, makeScramKeys, parseScramKeys } from './scram-keys.ts';
+
+const CLIENT = '192.0.2.7';
+const FINGERPRINT = Array.from({ length: 32 }, () => 'AB').join(':');
+const scram = formatScramKeys(await makeScramKeys('secret', Buffer.from('salt of alice'), 4096));
+const ALICE: User = { name: 'alice', scram, secret: 'secret of alice', addresses: ['alice@example.org'] };
+const BOB: User = { name: 'bob', addresses: [], certificates: [FINGERPRINT] };
+
+function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
+  const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0, with: () => log };
+  const waits: { delayMs: number; end: () => void }[] = [];
+  const authenticator = createAuthenticator({
+    findUser: (name) => [ALICE, BOB].find((user) => user.name === name || user.addresses.includes(name)),
+    forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
+    stableKey: Buffer.alloc(32, 7),
+    ...(bearer === undefined ? {} : { bearer }),
+    clock: { now: () => 0, monotonic: () => 0, after: (delayMs, then) => (waits.push({ delayMs, end: then }), () => undefined) },
+    log,
+    counters: { add: () => undefined },
+    limits: { failureDelayMs: 0, ...limits },
+  });
+  return { authenticator, waits };
+}
+
+it('a secret is asked for by name, and nobody has the one that stands in for it', async () => {
+  const { authenticator } = rig();
+  const shown: string[] = [];
+  const matches = (secret: string) => (shown.push(secret), true);
+  expect(await authenticator.checkSecret('alice@example.org', CLIENT, matches)).toEqual({ ok: true, user: 'alice' });
+  expect(await authenticator.checkSecret('bob', CLIENT, matches)).toEqual({ ok: false, why: 'credentials' });
+  expect(await authenticator.checkSecret('nobody', CLIENT, matches)).toEqual({ ok: false, why: 'credentials' });
+  expect(shown).toHaveLength(3);
+  expect(shown[0]).toBe('secret of alice');
+  expect(shown[1]).toMatch(/.{20}/);
+});
+
+it('an unknown user has a salt that stays, and that another installation does not have', async () => {
+  const { authenticator } = rig();
+  const keysOf = (name: string) => {
+    const login = authenticator.scram(name, CLIENT);
+    if (!login.ok) throw new Error(login.why);
+    return login.keys;
+  };
+  expect(keysOf('alice')).toEqual(parseScramKeys(scram));
+  expect(keysOf('nobody')).toEqual(keysOf('nobody'));
+  expect(keysOf('nobody').salt).toHaveLength(16);
+  expect(keysOf('nobody').salt).not.toEqual(keysOf('nobody2').salt);
+  const login = authenticator.scram('nobody', CLIENT);
+  expect(login.ok && (await login.conclude(true))).toEqual({ ok: false, why: 'credentials' });
+});
+
+it('a certificate is its user’s by an address or by its fingerprint', async () => {
+  const { authenticator } = rig();
+  const of = (names: string[], fingerprint256 = 'CD') => ({ subjectAltNames: names, fingerprint256 });
+  const check = (...args: [ReturnType<typeof of>, string?]) => authenticator.checkCertificate(args[0], args[1], CLIENT);
+  expect(await check(of(['dns:x', 'email:alice@example.org']))).toEqual({ ok: true, user: 'alice' });
+  expect(await check(of(['email:alice@example.org']), 'alice')).toEqual({ ok: true, user: 'alice' });
+  expect(await check(of([], FINGERPRINT), 'bob')).toEqual({ ok: true, user: 'bob' });
+  expect(await check(of(['email:alice@example.org']), 'bob')).toMatchObject({ ok: false });
+  // Who has fingerprints logs in by them alone.
+  expect(await check(of(['email:bob']), 'bob')).toMatchObject({ ok: false });
+  expect(await check(of(['dns:alice@example.org']))).toMatchObject({ ok: false });
+  expect(await check(of([]))).toMatchObject({ ok: false });
+});
+
+it('a token is for the users that its issuer names, and for no other', async () => {
+  const { authenticator } = rig({}, async (token) => (token === 'good' ? ['alice@example.org', 'stranger'] : []));
+  const check = (token: string, actAs?: string) => authenticator.checkBearer(token, actAs, CLIENT);
+  expect(await check('good')).toEqual({ ok: true, user: 'alice' });
+  expect(await check('good', 'alice')).toEqual({ ok: true, user: 'alice' });
+  expect(await check('good', 'bob')).toMatchObject({ ok: false });
+  expect(await check('good', 'stranger')).toMatchObject({ ok: false });
+  expect(await check('bad')).toMatchObject({ ok: false });
+});
+
+it('every way to log in counts towards the same lock-out', async () => {
+  const { authenticator } = rig({ maxFailuresPerClient: 3 });
+  await authenticator.checkSecret('alice', CLIENT, () => false);
+  const login = authenticator.scram('alice', CLIENT);
+  if (login.ok) await login.conclude(false);
+  await authenticator.check('alice', 'wrong', CLIENT);
+  expect(await authenticator.checkSecret('alice', CLIENT, () => true)).toEqual({ ok: false, why: 'throttled' });
+  expect(authenticator.scram('alice', CLIENT)).toEqual({ ok: false, why: 'throttled' });
+  expect(await authenticator.checkCertificate({ subjectAltNames: [], fingerprint256: '' }, 'bob', CLIENT)).toMatchObject({
+    why: 'throttled',
+  });
+});
+
+it('a failure waits for its answer, whoever it was tried for; a success does not', async () => {
+  const { authenticator, waits } = rig({ failureDelayMs: 1000 });
+  const failures = [
+    authenticator.checkSecret('alice', CLIENT, () => false),
+    authenticator.checkSecret('nobody', CLIENT, () => true),
+  ];
+  expect(waits.map(({ delayMs }) => delayMs)).toEqual([1000, 1000]);
+  for (const { end } of waits) end();
+  expect(await Promise.all(failures)).toEqual([
+    { ok: false, why: 'credentials' },
+    { ok: false, why: 'credentials' },
+  ]);
+  expect(await authenticator.checkSecret('alice', CLIENT, () => true)).toMatchObject({ ok: true });
+});

@@ -1,0 +1,70 @@
+/**
+ * Logins without a password on the wire: secrets for CRAM-MD5 and APOP, keys for SCRAM, certificates. The part of the
+ * authenticator (password-authenticator.ts) that computes nothing slow. Who does not exist gets a secret that nothing
+ * matches, and keys with a salt that is the same each time, in every thread and after a restart (RFC 5802 §9).
+ */
+import { randomBytes } from 'node:crypto';
+import type { User } from '../directory/directory.ts';
+import type { ClientCertificate } from '../wire/session.ts';
+import type { LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
+import { THROTTLED, type LoginGate } from './login-gate.ts';
+import { hmac, parseScramKeys, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, type ScramKeys } from './scram-keys.ts';
+
+export class Proofs {
+  readonly #gate: LoginGate;
+  readonly #findUser: (name: string) => User | undefined;
+  readonly #stableKey: Uint8Array;
+  readonly #nobodysSecret = randomBytes(24).toString('base64');
+
+  /** @param stableKey 32 secret bytes, the same for every thread and every start. */
+  constructor(gate: LoginGate, findUser: (name: string) => User | undefined, stableKey: Uint8Array) {
+    this.#gate = gate;
+    this.#findUser = findUser;
+    this.#stableKey = stableKey;
+  }
+
+  secret(name: string, clientAddress: string, matches: (secret: string) => boolean): Promise<LoginResult> {
+    const user = this.#findUser(name);
+    const account = user?.name ?? name;
+    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
+    const matched = matches(user?.secret ?? this.#nobodysSecret);
+    return this.#gate.conclude(matched && user?.secret !== undefined, account, clientAddress);
+  }
+
+  scram(name: string, clientAddress: string): ScramLogin | LoginRefusal {
+    const user = this.#findUser(name);
+    const account = user?.name ?? name;
+    if (!this.#gate.allows(account, clientAddress)) return THROTTLED;
+    const known = user?.scram === undefined ? undefined : parseScramKeys(user.scram);
+    return {
+      ok: true,
+      keys: known ?? this.#nobodysKeys(account),
+      conclude: (proven) => this.#gate.conclude(proven && known !== undefined, account, clientAddress),
+    };
+  }
+
+  /** By fingerprint where the user has some, else by an address in the certificate that is the user's. */
+  certificate({ fingerprint256, subjectAltNames }: ClientCertificate, actAs: string | undefined, clientAddress: string) {
+    const addresses = subjectAltNames.filter((name) => name.startsWith('email:')).map((name) => name.slice('email:'.length));
+    const named = actAs ?? addresses.find((address) => this.#findUser(address) !== undefined);
+    const user = named === undefined ? undefined : this.#findUser(named);
+    const account = user?.name ?? named ?? addresses[0] ?? fingerprint256;
+    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
+    const proven =
+      user !== undefined &&
+      (user.certificates === undefined
+        ? addresses.some((address) => this.#findUser(address)?.name === user.name)
+        : user.certificates.includes(fingerprint256));
+    return this.#gate.conclude(proven, account, clientAddress);
+  }
+
+  #nobodysKeys(account: string): ScramKeys {
+    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${account.toLowerCase()}`);
+    return {
+      iterations: SCRAM_ITERATIONS,
+      salt: bytes('salt').subarray(0, SCRAM_SALT_BYTES),
+      storedKey: bytes('stored key'),
+      serverKey: bytes('server key'),
+    };
+  }
+}
