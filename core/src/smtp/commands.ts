@@ -6,7 +6,17 @@
 import type { Stage, Verdict } from '../hook/contract.ts';
 import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
-import { notImplemented502, notSmtp421, refusedSession503, startTlsFirst530, unknownCommand500 } from './replies.ts';
+import {
+  badChunk501,
+  bareLineEnd500,
+  controlCharacter500,
+  lineTooLong500,
+  notImplemented502,
+  notSmtp421,
+  refusedSession503,
+  startTlsFirst530,
+  unknownCommand500,
+} from './replies.ts';
 import { afterVerdict, refusalOf, type Answer } from './verdict.ts';
 import { auth } from './verbs/auth.ts';
 import { bdat } from './verbs/bdat.ts';
@@ -32,6 +42,22 @@ const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH'
 
 /** What a listener with `requireTls` does in clear (RFC 3207 §4). */
 const BEFORE_TLS = new Set(['EHLO', 'STARTTLS', 'NOOP', 'QUIT']);
+
+const BAD_LINES = {
+  'too-long': lineTooLong500,
+  'bare-line-end': bareLineEnd500,
+  'control-character': controlCharacter500,
+} as const;
+
+/**
+ * The reply to a line that could not be read.
+ * @param begin how the line begins. What follows a request of HTTP, or a BDAT whose size nobody knows, is not read on.
+ */
+export function badLine(begin: string, problem: keyof typeof BAD_LINES): Reply {
+  const verb = /^[A-Za-z]*/.exec(begin)![0].toUpperCase();
+  if (HTTP.has(verb)) return notSmtp421;
+  return verb === 'BDAT' ? badChunk501 : BAD_LINES[problem];
+}
 
 /** Runs one command line, without its CRLF. */
 export function runCommand(conversation: Conversation, line: string): Answer {

@@ -10,25 +10,14 @@ import { LineReader, type LineEvent } from '../wire/line-reader.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { MessageUnderWay, Session, SessionOutput, TlsFacts } from '../wire/session.ts';
 import { acceptMessage } from './acceptance.ts';
-import { runCommand } from './commands.ts';
+import { badLine, runCommand } from './commands.ts';
 import type { Answered } from './conduct.ts';
 import type { Chunk } from './chunk.ts';
 import { Conversation, type SmtpPeer } from './conversation.ts';
 import { greet } from './greeting.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import type { Reception } from './reception.ts';
-import {
-  badChunk501,
-  bareLineEnd500,
-  controlCharacter500,
-  internalError421,
-  lineTooLong500,
-  localError451,
-  shuttingDown421,
-  talksEarly554,
-  timedOut421,
-  tooMuchInput421,
-} from './replies.ts';
+import { internalError421, localError451, shuttingDown421, talksEarly554, timedOut421, tooMuchInput421 } from './replies.ts';
 import type { Answer } from './verdict.ts';
 
 export type { SmtpPeer } from './conversation.ts';
@@ -46,12 +35,6 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
 type Waiting = 'nothing' | 'start' | 'verdict' | 'writer' | 'peer' | 'tls' | 'delay';
 
 const NO_BYTES = Buffer.alloc(0);
-
-const BAD_LINES = {
-  'too-long': lineTooLong500,
-  'bare-line-end': bareLineEnd500,
-  'control-character': controlCharacter500,
-} as const;
 
 /**
  * Makes the session of one accepted connection; nothing is written before `start`.
@@ -209,10 +192,10 @@ class SmtpSession implements Session {
     return reading.of === 'dialog' ? reading.next(line) : runCommand(this.#conversation, line);
   }
 
-  /** A line that could not be read ends an AUTH exchange, too; after a BDAT nobody knows what follows it. */
+  /** A line that could not be read ends an AUTH exchange, too. */
   #refuseLine(event: Exclude<LineEvent, 'line' | 'more'>): void {
     this.#conversation.read();
-    this.#reply(/^BDAT/i.test(this.#lines.text) ? badChunk501 : BAD_LINES[event], 'command');
+    this.#reply(badLine(this.#lines.text, event), 'command');
   }
 
   #endChunk(chunk: Chunk): void {

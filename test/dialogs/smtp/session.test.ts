@@ -141,6 +141,19 @@ describe('waiting for a verdict', () => {
   });
 });
 
+describe('what needs no wait', () => {
+  it('has none: the banner, each reply, QUIT and its close come in the turn that asks for them', () => {
+    const { session, send, codes, output } = open();
+    session.start();
+    expect(codes()).toEqual([220]);
+    send('EHLO client.example\r\n');
+    expect(codes()).toEqual([220, 250]);
+    send('QUIT\r\n');
+    expect(codes()).toEqual([220, 250, 221]);
+    expect(output.closed).toBe(true);
+  });
+});
+
 describe('the message stage', () => {
   it('sees envelope, bytes and the evidence of the stages before', async () => {
     const message = heldStage<'message'>();
@@ -152,7 +165,21 @@ describe('the message stage', () => {
     expect(request.evidence).toEqual([given]);
     expect(Buffer.from(request.bytes.whole!).toString()).toBe('Subject: x\r\n\r\ntext\r\n');
     expect(request.envelope).toMatchObject({ id: 'ID1', reversePath: 'a@b.example', recipients: [{ mailbox: 'alice' }] });
+    expect(request.perRecipient).toBeUndefined();
     expect(request.session).toMatchObject({ helo: 'client.example', clientAddress: '192.0.2.7' });
+    message.asked[0]!.answer(PASS);
+    await settled(session);
+  });
+
+  it('is told what MAIL said of the message, and when each recipient is answered', async () => {
+    const message = heldStage<'message'>();
+    const { session, send } = open({ hooks: { message: message.run } });
+    session.start();
+    send('EHLO client.example\r\nMAIL FROM:<a@b.example> SMTPUTF8 BODY=BINARYMIME PRDR\r\n');
+    send('RCPT TO:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nBDAT 6 LAST\r\na: b\r\n');
+    const { request } = message.asked[0]!;
+    expect(request.envelope).toMatchObject({ body: 'binarymime', smtpUtf8: true, origin: { protocol: 'UTF8SMTP' } });
+    expect(request.perRecipient).toBe(true);
     message.asked[0]!.answer(PASS);
     await settled(session);
   });
