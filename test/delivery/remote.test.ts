@@ -96,6 +96,31 @@ describe('a message to another server', () => {
     expect(await rig.send({ to: ['b@y.test'], envelope: { body: '8bitmime' } })).toEqual([expect.stringMatching(/^delivered/)]);
   });
 
+  it('goes with SMTPUTF8 to a peer that offers it, and to no other', async () => {
+    const message = {
+      from: 'jürgen@example.test',
+      to: ['jörg@y.test'],
+      text: Buffer.from('Subject: größer\r\n\r\ntext\r\n', 'utf8'),
+      envelope: { smtpUtf8: true },
+    } as const;
+    const plain = await sink({ extensions: ['PIPELINING', '8BITMIME'] });
+    expect(await rigTo(plain).send(message)).toEqual([expect.stringMatching(/^failed: 553 5\.6\.7 /)]);
+    expect(plain.commands.filter((line) => line.includes('MAIL'))).toEqual([]);
+    const peer = await sink({ extensions: ['PIPELINING', '8BITMIME', 'SMTPUTF8'] });
+    expect(await rigTo(peer).send(message)).toEqual([expect.stringMatching(/^delivered/)]);
+    const heard = peer.commands.map((line) => Buffer.from(line, 'latin1').toString('utf8'));
+    expect(heard).toContain('0 MAIL FROM:<jürgen@example.test> BODY=8BITMIME SMTPUTF8');
+    expect(heard).toContain('0 RCPT TO:<jörg@y.test>');
+    expect(peer.messages[0]!.data.toString('utf8')).toContain('Subject: größer');
+  });
+
+  it('is never sent by DATA when it is binary', async () => {
+    const peer = await sink({ extensions: ['PIPELINING', '8BITMIME'] });
+    const binary = { to: ['b@y.test'], text: 'a: b\r\n\r\nx\n.\nQUIT\r', envelope: { body: 'binarymime' } } as const;
+    expect(await rigTo(peer).send(binary)).toEqual([expect.stringMatching(/^failed: 554 5\.6\.3 /)]);
+    expect(peer.messages).toEqual([]);
+  });
+
   it('fails for good, unsent, when it is larger than the peer takes', async () => {
     const peer = await sink({ extensions: ['SIZE 20', 'PIPELINING'] });
     const rig = rigTo(peer);
@@ -379,7 +404,16 @@ describe('connections', () => {
     const text = Buffer.from(MESSAGE);
     const submit = (body: () => AsyncIterable<Uint8Array>): Promise<unknown> =>
       new Promise((done) => {
-        const message = { reversePath: '', recipients: ['b@y.test'], sizeBytes: text.length, eightBit: false, tries: 0, body };
+        const message = {
+          reversePath: '',
+          recipients: ['b@y.test'],
+          sizeBytes: text.length,
+          eightBit: false,
+          binary: false,
+          smtpUtf8: false,
+          tries: 0,
+          body,
+        };
         pool.submit(hop, { ...message, done });
       });
     let read = (): void => undefined;

@@ -15,6 +15,7 @@ import { createPool, type Pool } from './remote/pool.ts';
 import type { Result } from './reply.ts';
 import { makeRouter, type NextHop, type RemoteHop, type Router, type RouteRules } from './route.ts';
 import { createSettle } from './settle.ts';
+import { isAscii } from '../wire/address.ts';
 
 /** The parts of the configuration that delivery reads. */
 export interface DeliveryConfig extends RouteRules {
@@ -204,16 +205,23 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
         });
       }
-      default:
+      default: {
+        const recipients = indices.map((index) => envelope.recipients[index]!.address);
+        // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
+        const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
         pool.submit(hop, {
           reversePath: envelope.reversePath,
-          recipients: indices.map((index) => envelope.recipients[index]!.address),
+          recipients,
           sizeBytes: envelope.sizeBytes,
-          eightBit: envelope.body === '8bitmime',
+          // A header in UTF-8 is 8-bit content, whatever BODY said.
+          eightBit: envelope.body !== '7bit' || smtpUtf8,
+          binary: envelope.body === 'binarymime',
+          smtpUtf8,
           body: () => queue.body(envelope.id),
           done,
           tries: 0,
         });
+      }
     }
   }
 

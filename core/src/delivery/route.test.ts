@@ -59,10 +59,10 @@ describe('the next hop of a recipient', () => {
     expect(keyOf('x@[192.0.2.999]', rules())).toMatch(/^550 5\.1\.2 /);
   });
 
-  it.each(['a b\r\nDATA@y.test', 'j\xfcrgen@y.test', 'a>@y.test', 'x\0@y.test'])(
+  it.each(['a b\r\nDATA@y.test', 'x\x9b@y.test', 'a>@y.test', 'x\0@y.test'])(
     'is refused for what is no SMTP address: %j',
     (address) => {
-      expect(keyOf(address, rules())).toMatch(/^553 5\.6\.7 /);
+      expect(keyOf(address, rules())).toMatch(/^553 5\.1\.3 /);
     },
   );
 

@@ -57,8 +57,8 @@ export type NextHop =
 
 export type Router = (recipient: Recipient, envelope: Pick<Envelope, 'quarantine'>) => NextHop;
 
-/** What could end or open an SMTP command, and what would need SMTPUTF8 (RFC 6531), which is not spoken. */
-const UNSPEAKABLE = /[^\x20-\x7e]|[<>]/;
+/** What could end or open an SMTP command, and control characters of every kind; UTF-8 is for remote/client to decide on. */
+const UNSPEAKABLE = /[^\x20-\x7e\u{a0}-\u{10ffff}]|[<>]/u;
 
 /** True when `address` can stand between `<` and `>` in a command; the empty reverse-path can. */
 export function isSpeakable(address: string): boolean {
@@ -144,7 +144,7 @@ export function makeRouter(rules: RouteRules): Router {
     if (recipient.mailbox !== undefined) {
       return { to: 'mailbox', key: `maildir:${recipient.mailbox}`, mailbox: recipient.mailbox };
     }
-    if (!isSpeakable(recipient.address)) return refuse('553 5.6.7 address needs SMTPUTF8 or is malformed');
+    if (!isSpeakable(recipient.address)) return refuse('553 5.1.3 address is malformed');
     const domain = domainOf(recipient.address);
     if (domain === undefined) return refuse('553 5.1.3 address without a domain');
     const hop = route(domain);

@@ -3,6 +3,7 @@
 export interface Capabilities {
   readonly pipelining: boolean;
   readonly eightBitMime: boolean;
+  readonly smtpUtf8: boolean;
   readonly startTls: boolean;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
@@ -14,6 +15,7 @@ export interface Capabilities {
 export const NO_CAPABILITIES: Capabilities = {
   pipelining: false,
   eightBitMime: false,
+  smtpUtf8: false,
   startTls: false,
   size: undefined,
   auth: [],
@@ -34,6 +36,7 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
   return {
     pipelining: found.has('PIPELINING'),
     eightBitMime: found.has('8BITMIME'),
+    smtpUtf8: found.has('SMTPUTF8'),
     startTls: found.has('STARTTLS'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
     auth: found.get('AUTH') ?? [],

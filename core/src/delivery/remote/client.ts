@@ -95,6 +95,12 @@ export class SmtpClient {
     if (limit !== undefined && limit > 0 && message.sizeBytes > limit) {
       return `552 5.3.4 message of ${message.sizeBytes} bytes is larger than the ${limit} bytes the mail host takes`;
     }
+    // RFC 3030 §3: by DATA its bare CR and LF would be taken for line ends, or for the end.
+    if (message.binary === true) return '554 5.6.3 message is binary and cannot be sent to the mail host';
+    // RFC 6531 §3.2: neither addresses nor header may be sent as UTF-8 to a host that does not know it.
+    if (message.smtpUtf8 === true && !this.#capabilities.smtpUtf8) {
+      return '553 5.6.7 message needs SMTPUTF8 and the mail host does not offer it';
+    }
     // RFC 6152 §3: convert, or fail for good. Sending 8-bit bytes anyway would let a 7-bit hop corrupt them unseen.
     if (message.eightBit && !this.#capabilities.eightBitMime) {
       return '554 5.6.3 message has 8-bit content and the mail host does not offer 8BITMIME';
@@ -153,7 +159,7 @@ export class SmtpClient {
 
   #write(commands: string): void {
     this.#progress++;
-    this.#output.write(Buffer.from(commands, 'latin1'));
+    this.#output.write(Buffer.from(commands, 'utf8'));
   }
 
   #open(message: OutgoingMessage): Transaction {

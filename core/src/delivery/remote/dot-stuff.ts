@@ -28,7 +28,7 @@ export function stuffWhole(message: Uint8Array, following: string): Buffer {
   const tail = `${ended ? '' : '\r\n'}.\r\n${following}`;
   let dots = size > 0 && bytes[0] === DOT ? 1 : 0;
   for (let at = nextLeadingDot(bytes, 0); at >= 0; at = nextLeadingDot(bytes, at)) dots++;
-  const out = Buffer.allocUnsafe(size + dots + tail.length);
+  const out = Buffer.allocUnsafe(size + dots + Buffer.byteLength(tail));
   let to = 0;
   if (dots === 0) {
     to = bytes.copy(out, 0);
@@ -42,7 +42,7 @@ export function stuffWhole(message: Uint8Array, following: string): Buffer {
     }
     to += bytes.copy(out, to, from);
   }
-  out.write(tail, to, 'latin1');
+  out.write(tail, to, 'utf8');
   return out;
 }
 

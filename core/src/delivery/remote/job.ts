@@ -12,6 +12,9 @@ export interface Job {
   readonly sizeBytes: number;
   /** The client declared BODY=8BITMIME. */
   readonly eightBit: boolean;
+  /** As in OutgoingMessage. */
+  readonly binary: boolean;
+  readonly smtpUtf8: boolean;
   body(): AsyncIterable<Uint8Array>;
   /**
    * Called once.
@@ -51,7 +54,7 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
  * @throws StoreError, or Error when the bytes do not match the envelope
  */
 export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Prepared> {
-  const { reversePath, recipients, sizeBytes } = job;
+  const { reversePath, recipients, sizeBytes, binary, smtpUtf8 } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
   let { eightBit } = job;
   if (eightBit && !peerTakesEightBit) {
@@ -59,5 +62,5 @@ export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Pre
     if (content !== undefined) eightBit = hasEightBit(content);
     else for await (const chunk of job.body()) if ((eightBit ||= hasEightBit(chunk))) break;
   }
-  return { job, reversePath, recipients, sizeBytes, eightBit, content, body: () => job.body() };
+  return { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, content, body: () => job.body() };
 }

@@ -15,6 +15,10 @@ export interface OutgoingMessage {
   readonly sizeBytes: number;
   /** True when BODY=8BITMIME is to be passed on (RFC 6152). */
   readonly eightBit: boolean;
+  /** It came as BODY=BINARYMIME (RFC 3030 §3): its bytes are no lines. */
+  readonly binary?: boolean;
+  /** Addresses or header may be UTF-8 (RFC 6531 §3.4). */
+  readonly smtpUtf8?: boolean;
   /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
   readonly content: Uint8Array | undefined;
 }
@@ -46,7 +50,8 @@ export class Transaction {
     this.#results = message.recipients.map(() => undefined);
     const size = capabilities.size === undefined ? '' : ` SIZE=${message.sizeBytes}`;
     const body = message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '';
-    this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}\r\n`;
+    const utf8 = message.smtpUtf8 === true && capabilities.smtpUtf8 ? ' SMTPUTF8' : '';
+    this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}${utf8}\r\n`;
   }
 
   get stage(): Stage {
