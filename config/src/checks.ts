@@ -33,6 +33,9 @@ function splitAddress(address: string): { readonly host: string; readonly port: 
   return { host: host === 'localhost' ? '127.0.0.1' : host, port: Number(address.slice(colon + 1)) };
 }
 
+/** Listeners that are of no use to who cannot log in. */
+const NEEDS_LOGIN: ReadonlySet<string> = new Set(['submission', 'pop3']);
+
 function checkListeners({ listeners }: Config, report: Report): void {
   const names = new Map<string, number>();
   const addresses = new Map<string, number>();
@@ -45,7 +48,10 @@ function checkListeners({ listeners }: Config, report: Report): void {
     if (sameAddress !== undefined)
       report(['listeners', index, 'address'], 'value', `listeners[${sameAddress}] has this address already`);
     else addresses.set(`${host} ${port}`, index);
-    if (listener.protocol !== 'smtp' && listener.tls === 'none' && listener.plaintextLogin === 'never') {
+    if (listener.protocol === 'lmtp' && port === 25) {
+      report(['listeners', index, 'address'], 'value', 'LMTP is not to be spoken on port 25 (RFC 2033)');
+    }
+    if (NEEDS_LOGIN.has(listener.protocol) && listener.tls === 'none' && listener.plaintextLogin === 'never') {
       report(
         ['listeners', index, 'tls'],
         'value',

@@ -50,6 +50,11 @@ export const policyShape = {
     .array(network)
     .default([])
     .describe('Load balancers: their connections must begin with a PROXY header (version 1 or 2), and no other may.'),
+  xclientFrom: z
+    .array(network)
+    .default([])
+    .describe('Proxies that may say by XCLIENT whose session it is: they choose who is trusted, so list only your own.'),
+  xforwardFrom: z.array(network).default([]).describe('Servers that may tell the log by XFORWARD where their mail came from.'),
   earlyTalkers: z
     .enum(['allow', 'refuse'])
     .default('allow')

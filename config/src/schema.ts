@@ -16,7 +16,7 @@ const addressText = z
   .regex(/^[^\s<>]{1,320}$/, 'expected an address, such as bob@example.net, or a local part of this domain');
 
 /** Silence while a command is awaited: RFC 5321 §4.5.3.2.7, and RFC 1939 §3, which allows POP3 no less. */
-const COMMAND_MS = { smtp: 300_000, submission: 300_000, pop3: 600_000 } as const;
+const COMMAND_MS = { smtp: 300_000, submission: 300_000, lmtp: 300_000, pop3: 600_000 } as const;
 
 const listenerShape = z.strictObject({
   name: z
@@ -24,8 +24,10 @@ const listenerShape = z.strictObject({
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected a short name of letters, digits, - and _')
     .describe('Name in logs.'),
   protocol: z
-    .enum(['smtp', 'submission', 'pop3'])
-    .describe('`smtp` takes mail from servers, `submission` from users who log in.'),
+    .enum(['smtp', 'submission', 'lmtp', 'pop3'])
+    .describe(
+      '`smtp` takes mail from servers, `submission` from users who log in, `lmtp` from a server beside us, for our domains.',
+    ),
   address: hostPort.describe('Address and port, such as `0.0.0.0:25` or `[::]:25` (IPv4 too); port 0 takes any free one.'),
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls').describe('`implicit` speaks TLS from the first byte.'),
   ...listenerTlsShape,

@@ -185,6 +185,8 @@ export function createKit(options: KitOptions = {}): Kit {
         forms: options.forms ?? {},
       }),
       mayRelay: (address) => address === '127.0.0.1',
+      mayXclient: (address) => address === '192.0.2.99',
+      mayXforward: (address) => address === '192.0.2.99',
       scoring: (message) => {
         const score = message.evidence.reduce((sum, one) => sum + one.weight, 0);
         const explanation = score === 0 ? '' : `score=${score} ${message.evidence.map((one) => one.name).join(' ')}`;

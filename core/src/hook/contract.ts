@@ -57,7 +57,7 @@ export interface MaildropMessage {
 /** One request type for each stage. Order of the keys is the order of a session. */
 export interface Requests {
   connect: { readonly session: SessionFacts };
-  hello: { readonly session: SessionFacts; readonly verb: 'HELO' | 'EHLO' };
+  hello: { readonly session: SessionFacts; readonly verb: 'HELO' | 'EHLO' | 'LHLO' };
   /** After credentials were verified, before they count. */
   auth: { readonly session: SessionFacts; readonly user: string; readonly mechanism: string };
   mail: { readonly session: SessionFacts; readonly reversePath: string; readonly sizeBytes: number | undefined };

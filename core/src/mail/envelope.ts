@@ -10,9 +10,11 @@ export interface Origin {
   readonly listener: string;
   readonly clientAddress: string;
   readonly clientPort: number;
+  /** As a trusted proxy says it looked it up (XCLIENT NAME). */
+  readonly clientName?: string;
   /** What the client called itself in HELO or EHLO; empty when it did not. */
   readonly helo: string;
-  /** RFC 3848 keyword: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA. */
+  /** RFC 3848 keyword: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, LMTPS. */
   readonly protocol: string;
   /** The authenticated user, if any. */
   readonly user?: string;

@@ -14,7 +14,7 @@ import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { Accepted, MessageWriter } from './ports.ts';
 import { receivedHeader } from './received.ts';
-import { type Refusals, refuseRecipients, replyToEach } from './recipient-verdicts.ts';
+import { type Refusals, refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
 import type { Transaction } from './transaction.ts';
@@ -43,7 +43,7 @@ export function acceptMessage(conversation: Conversation, transaction: Transacti
   const { writer } = reception;
   const finish = (reply: Reply): Reply => {
     transaction.discard();
-    return reply;
+    return replyForAll(transaction, reply);
   };
   const fail = (cause: unknown): Reply => {
     conversation.log('error', 'smtp.accept-failed', { cause });
@@ -178,14 +178,14 @@ function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: strin
   // From here on the writer is the sink's.
   transaction.release();
   return conversation.ports.sink.accept({ envelope, prepend: head, cuts, writer }).then((result) => {
-    const reply = settle(conversation, envelope, result);
+    const reply = settle(conversation, transaction, envelope, result);
     return result.ok ? replyToEach(transaction, refusals, reply) : reply;
   });
 }
 
 const NO_CUTS: readonly Cut[] = [];
 
-function settle(conversation: Conversation, envelope: Envelope, result: Accepted): Reply {
+function settle(conversation: Conversation, transaction: Transaction, envelope: Envelope, result: Accepted): Reply {
   if (!result.ok) {
     const reply = result.why === 'full' ? insufficientStorage452 : localError451;
     conversation.logRefusal('data', reply, { message: envelope.id, cause: result.cause });
@@ -201,6 +201,7 @@ function settle(conversation: Conversation, envelope: Envelope, result: Accepted
     reversePath: envelope.reversePath,
     recipients: envelope.recipients.length,
     sizeBytes: envelope.sizeBytes,
+    ...(transaction.forwarded === undefined ? {} : { forwarded: transaction.forwarded }),
     ...(envelope.quarantine === undefined ? {} : { quarantine: envelope.quarantine }),
   });
   return queuedReply(envelope.id);

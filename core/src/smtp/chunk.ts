@@ -5,6 +5,7 @@
 import { Reply } from '../wire/reply.ts';
 import { acceptMessage } from './acceptance.ts';
 import type { Conversation } from './conversation.ts';
+import { replyForAll } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import type { Transaction } from './transaction.ts';
 import type { Answer } from './verdict.ts';
@@ -52,8 +53,10 @@ export class Chunk {
     conversation.read();
     const fate = this.#fate;
     if ('refusal' in fate) {
-      if (this.isLast) conversation.endTransaction();
-      return fate.refusal;
+      const { transaction } = conversation;
+      if (!this.isLast || transaction === undefined) return fate.refusal;
+      conversation.endTransaction();
+      return replyForAll(transaction, fate.refusal);
     }
     const { transaction, reception } = fate;
     if (this.isLast) {

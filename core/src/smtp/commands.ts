@@ -3,7 +3,6 @@
  * session calls `runCommand`, which goes through its row: `rule` (is it in place?), `check` (syntax, and what needs no
  * plugin), `ask` (the hook stage), `proceed` (do it). A reply from `rule` or `check`, or a verdict that refuses, ends it.
  */
-import type { Stage, Verdict } from '../hook/contract.ts';
 import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import {
@@ -17,11 +16,11 @@ import {
   startTlsFirst530,
   unknownCommand500,
 } from './replies.ts';
-import { afterVerdict, refusalOf, type Answer } from './verdict.ts';
+import { afterVerdict, refuseOr, type Answer } from './verdict.ts';
 import { auth } from './verbs/auth.ts';
 import { bdat } from './verbs/bdat.ts';
 import { data } from './verbs/data.ts';
-import { ehlo, helo } from './verbs/hello.ts';
+import { ehlo, helo, lhlo } from './verbs/hello.ts';
 import { help } from './verbs/help.ts';
 import { mail } from './verbs/mail.ts';
 import { noop } from './verbs/noop.ts';
@@ -30,9 +29,28 @@ import { rcpt } from './verbs/rcpt.ts';
 import { rset } from './verbs/rset.ts';
 import { starttls } from './verbs/starttls.ts';
 import { vrfy } from './verbs/vrfy.ts';
+import { xclient } from './verbs/xclient.ts';
+import { xforward } from './verbs/xforward.ts';
 import type { Command } from './command.ts';
 
-const ROWS: readonly Command[] = [helo, ehlo, starttls, auth, mail, rcpt, data, bdat, rset, noop, vrfy, help, quit];
+const ROWS: readonly Command[] = [
+  helo,
+  ehlo,
+  lhlo,
+  starttls,
+  auth,
+  xclient,
+  xforward,
+  mail,
+  rcpt,
+  data,
+  bdat,
+  rset,
+  noop,
+  vrfy,
+  help,
+  quit,
+];
 const COMMANDS: ReadonlyMap<string, Command> = new Map(ROWS.map((row) => [row.verb, row]));
 
 /** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4). */
@@ -41,7 +59,7 @@ const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'SEND', 'SOML', 'SAML']
 const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
 
 /** What a listener with `requireTls` does in clear (RFC 3207 §4). */
-const BEFORE_TLS = new Set(['EHLO', 'STARTTLS', 'NOOP', 'QUIT']);
+const BEFORE_TLS = new Set(['EHLO', 'LHLO', 'STARTTLS', 'NOOP', 'QUIT']);
 
 const BAD_LINES = {
   'too-long': lineTooLong500,
@@ -93,13 +111,4 @@ function barred(conversation: Conversation, verb: string): Reply | undefined {
 
 function refused(conversation: Conversation, command: Command, argument: string, reply: Reply): Reply {
   return command.refuse === undefined ? reply : command.refuse(conversation, argument, reply);
-}
-
-/** @returns the reply of a verdict that refuses, logged and counted; undefined when it lets pass. */
-export function refuseOr(conversation: Conversation, stage: Stage | null, verdict: Verdict): Reply | undefined {
-  const refusal = refusalOf(verdict);
-  if (refusal !== undefined) {
-    conversation.logRefusal(stage ?? 'none', refusal, { plugin: verdict.plugin, cause: verdict.cause });
-  }
-  return refusal;
 }

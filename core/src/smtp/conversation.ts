@@ -9,6 +9,7 @@ import { isLoopback } from '../wire/address-literal.ts';
 import { parseMailbox } from '../wire/address.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { TlsFacts } from '../wire/session.ts';
+import type { AttributeName, Attributes } from './client-attributes.ts';
 import type { Chunk } from './chunk.ts';
 import { Conduct } from './conduct.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
@@ -22,6 +23,8 @@ export interface SmtpPeer {
   readonly address: string;
   readonly port: number;
   readonly sessionId: string;
+  /** As a trusted proxy says it looked it up. */
+  readonly name?: string;
   /** Set when TLS is up before the session starts. */
   readonly tls?: TlsFacts;
 }
@@ -40,7 +43,10 @@ const COMMANDS: Reading = { of: 'commands' };
 export class Conversation {
   readonly ports: SmtpPorts;
   readonly profile: SmtpProfile;
-  readonly peer: SmtpPeer;
+  /** Who the client is; XCLIENT changes it. */
+  peer: SmtpPeer;
+  /** Who is really at the other end of the connection. */
+  readonly door: string;
   readonly conduct: Conduct;
   reading: Reading = COMMANDS;
   tls: TlsFacts | undefined;
@@ -54,10 +60,14 @@ export class Conversation {
   refused = false;
   /** The session has ended: nothing is to be accepted any more. */
   over = false;
+  /** What XFORWARD said of the next message. */
+  forwarded: Readonly<Record<string, string | undefined>> | undefined = undefined;
+  /** What all XCLIENTs of this session said: each adds to it. */
+  #claimed = new Map<AttributeName, string | undefined>();
   /** Transactions begun. */
   transactions = 0;
   accepted = 0;
-  readonly evidence: { readonly connect: GivenEvidence[]; hello: GivenEvidence[]; auth: GivenEvidence[] } = {
+  readonly evidence: { connect: GivenEvidence[]; hello: GivenEvidence[]; auth: GivenEvidence[] } = {
     connect: [],
     hello: [],
     auth: [],
@@ -71,6 +81,7 @@ export class Conversation {
     this.ports = ports;
     this.profile = profile;
     this.peer = peer;
+    this.door = peer.address;
     this.tls = peer.tls;
     this.conduct = new Conduct(profile.limits);
   }
@@ -94,15 +105,29 @@ export class Conversation {
       listener: this.profile.listener,
       clientAddress: this.peer.address,
       clientPort: this.peer.port,
+      ...(this.peer.name === undefined ? {} : { clientName: this.peer.name }),
       helo: this.helo ?? '',
-      protocol: protocolKeyword(this.extended, this.tls !== undefined, this.user !== undefined, utf8),
+      protocol: protocolKeyword(this.extended, this.tls !== undefined, this.user !== undefined, utf8, this.isLmtp),
       ...(this.user === undefined ? {} : { user: this.user }),
       sessionId: this.peer.sessionId,
     };
   }
 
-  /** May this client send to domains that are not ours? */
+  get isLmtp(): boolean {
+    return this.profile.kind === 'lmtp';
+  }
+
+  get mayXclient(): boolean {
+    return this.ports.mayXclient(this.door);
+  }
+
+  get mayXforward(): boolean {
+    return this.ports.mayXforward(this.door);
+  }
+
+  /** May this client send to domains that are not ours? LMTP delivers here and nowhere else. */
   get mayRelay(): boolean {
+    if (this.isLmtp) return false;
     return this.user !== undefined || this.isRelayHost;
   }
 
@@ -157,6 +182,34 @@ export class Conversation {
     this.evidence.hello = [];
     this.evidence.auth = [];
     this.#facts = undefined;
+  }
+
+  /** A trusted proxy said whose session this is: it stands where it did after the banner, as that client's. */
+  becomes(attributes: Attributes): void {
+    this.endTransaction();
+    this.read();
+    for (const [name, value] of attributes) this.#claimed.set(name, value);
+    const claimed = this.#claimed;
+    const name = claimed.get('NAME');
+    this.peer = {
+      // A client whose address the proxy does not know is nobody's: no network is trusted for it.
+      address: claimed.has('ADDR') ? (claimed.get('ADDR') ?? '0.0.0.0') : this.peer.address,
+      port: claimed.has('PORT') ? Number(claimed.get('PORT') ?? 0) : this.peer.port,
+      sessionId: this.peer.sessionId,
+      ...(name === undefined ? {} : { name }),
+    };
+    this.helo = claimed.get('HELO');
+    this.extended = this.helo !== undefined && claimed.get('PROTO') !== 'SMTP';
+    this.user = claimed.get('LOGIN');
+    // Its certificate and what a login is bound to are the proxy's.
+    if (this.tls !== undefined) this.tls = { version: this.tls.version, cipher: this.tls.cipher };
+    this.evidence.connect = [];
+    this.evidence.hello = [];
+    this.evidence.auth = [];
+    this.quarantine = undefined;
+    this.forwarded = undefined;
+    this.#facts = undefined;
+    this.#isRelayHost = undefined;
   }
 
   /** Throws the transaction away; its writer too, unless it was handed to the sink. */

@@ -1,8 +1,7 @@
 /** The first reply of a session, at its start and after XCLIENT: the connect stage, and the banner it lets through. */
 import { Reply } from '../wire/reply.ts';
-import { refuseOr } from './commands.ts';
 import type { Conversation } from './conversation.ts';
-import { afterVerdict, type Answer } from './verdict.ts';
+import { afterVerdict, refuseOr, type Answer } from './verdict.ts';
 
 /** Asks the connect stage. @returns 220, or what refuses the session (RFC 5321 §3.1) */
 export function greet(conversation: Conversation): Answer {
@@ -11,7 +10,7 @@ export function greet(conversation: Conversation): Answer {
     const refusal = refuseOr(conversation, 'connect', verdict);
     if (refusal === undefined) {
       conversation.keep('connect', verdict);
-      return new Reply(220, '', `${profile.hostname} ESMTP Posthorn`);
+      return new Reply(220, '', `${profile.hostname} ${profile.kind === 'lmtp' ? 'LMTP' : 'ESMTP'} Posthorn`);
     }
     // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).
     if (refusal.code < 500) return new Reply(421, refusal.enhanced, refusal.text, 'close');

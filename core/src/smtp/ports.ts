@@ -94,7 +94,7 @@ export interface SmtpProfile {
   readonly listener: string;
   readonly hostname: string;
   /** `submission` asks for AUTH before MAIL. */
-  readonly kind: 'smtp' | 'submission';
+  readonly kind: 'smtp' | 'submission' | 'lmtp';
   readonly starttls: boolean;
   /** Nothing but EHLO, STARTTLS, NOOP and QUIT is done before TLS (RFC 3207 §4). */
   readonly requireTls: boolean;
@@ -112,6 +112,9 @@ export interface SmtpPorts {
   readonly authenticator: Authenticator;
   /** True when this client address may send anywhere without a password (`relay.from`). */
   readonly mayRelay: (clientAddress: string) => boolean;
+  /** Hosts that may say whose session it is (`xclientFrom`), and whose mail they pass on (`xforwardFrom`). */
+  readonly mayXclient: (address: string) => boolean;
+  readonly mayXforward: (address: string) => boolean;
   readonly scoring: Scoring;
   /** A new queue id. */
   readonly newId: () => string;

@@ -17,11 +17,12 @@ export interface Trace {
 /** @returns the field with its folded lines and closing CRLF; ASCII but for the recipient of a message with SMTPUTF8. */
 export function receivedHeader(trace: Trace): string {
   const { origin, tls, onlyRecipient } = trace;
+  const name = origin.clientName === undefined ? '' : `${origin.clientName} `;
   const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
   const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${onlyRecipient}>`;
   const suite = tls === undefined ? '' : `\r\n\ttls ${tls.cipher}`;
   return (
-    `Received: from ${origin.helo} (${literalOf(origin.clientAddress)})${secured}\r\n` +
+    `Received: from ${origin.helo} (${name}${literalOf(origin.clientAddress)})${secured}\r\n` +
     `\tby ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${suite};\r\n` +
     `\t${headerDate(trace.receivedAtMs)}\r\n`
   );
@@ -33,7 +34,14 @@ export function headerDate(atMs: number): string {
 }
 
 /** RFC 3848: ESMTP with S under TLS and A when authenticated; SMTP after HELO. RFC 6531 §4.3: UTF8SMTP with SMTPUTF8. */
-export function protocolKeyword(extended: boolean, secured: boolean, authenticated: boolean, utf8: boolean): string {
+export function protocolKeyword(
+  extended: boolean,
+  secured: boolean,
+  authenticated: boolean,
+  utf8: boolean,
+  lmtp = false,
+): string {
   if (!extended && !utf8) return 'SMTP';
-  return `${utf8 ? 'UTF8SMTP' : 'ESMTP'}${secured ? 'S' : ''}${authenticated ? 'A' : ''}`;
+  const basic = lmtp ? (utf8 ? 'UTF8LMTP' : 'LMTP') : utf8 ? 'UTF8SMTP' : 'ESMTP';
+  return `${basic}${secured ? 'S' : ''}${authenticated ? 'A' : ''}`;
 }

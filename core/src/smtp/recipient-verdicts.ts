@@ -63,8 +63,19 @@ export function refuseRecipients(
 /** @returns `overall`, behind the reply for each recipient where the client asked for those. */
 export function replyToEach(transaction: Transaction, refusals: Refusals, overall: Reply): Reply {
   if (!transaction.answersEach) return overall;
+  if (transaction.isLmtp) {
+    transaction.repliedToEach = true;
+    return Reply.block(transaction.accepted.map((_address, index) => refusals[index] ?? overall));
+  }
   const each = transaction.accepted.map((_address, index) => refusals[index] ?? recipientTakes250);
   return Reply.block([eachRecipient353, ...each, overall]);
+}
+
+/** @returns what became of the message as a whole, once for each recipient over LMTP, unless each was replied to already. */
+export function replyForAll(transaction: Transaction, reply: Reply): Reply {
+  const { isLmtp, repliedToEach, accepted } = transaction;
+  if (!isLmtp || repliedToEach || accepted.length === 0 || reply.after === 'close') return reply;
+  return Reply.block(accepted.map(() => reply));
 }
 
 /** The reply for all of them: temporary if one is, since the client may look at nothing else. */

@@ -52,6 +52,7 @@ export const mailFirst503 = new Reply(503, '5.5.1', 'MAIL first');
 export const nestedMail503 = new Reply(503, '5.5.1', 'Nested MAIL command');
 export const bdatBegun503 = new Reply(503, '5.5.1', 'Not after BDAT: send the rest by BDAT, or RSET');
 export const bdatNeeded503 = new Reply(503, '5.5.1', 'A BINARYMIME message comes by BDAT');
+export const noRecipients503 = new Reply(503, '5.5.1', 'No valid recipients');
 export const noRecipients554 = new Reply(554, '5.5.1', 'No valid recipients');
 export const alreadyTls503 = new Reply(503, '5.5.1', 'TLS is active already');
 export const alreadyAuthenticated503 = new Reply(503, '5.5.1', 'Authenticated already');
@@ -68,6 +69,7 @@ export const authenticationCancelled501 = new Reply(501, '5.7.0', 'Authenticatio
 export const badCredentials535 = new Reply(535, '5.7.8', 'Authentication credentials invalid');
 export const authenticationUnavailable454 = new Reply(454, '4.7.0', 'Temporary authentication failure, try again later');
 export const mailboxUnavailable550 = new Reply(550, '5.1.1', 'No such user here');
+export const notAuthorized550 = new Reply(550, '5.7.0', 'Not authorized');
 export const relayDenied554 = new Reply(554, '5.7.1', 'Relay access denied');
 
 // The message.

@@ -16,6 +16,12 @@ export class Transaction {
   /** Without brackets; empty for the null reverse-path. */
   readonly reversePath: string;
   readonly parameters: MailParameters;
+  /** Each accepted RCPT has a reply of its own at the end of data (RFC 2033 §4.2). */
+  readonly isLmtp: boolean;
+  /** They were put together: see `replyToEach`. */
+  repliedToEach = false;
+  /** What XFORWARD said of this message, for the log. */
+  forwarded: Readonly<Record<string, string | undefined>> | undefined = undefined;
   /** After aliases, by address: an address that is reached twice gets the message once. */
   readonly recipients = new Map<string, Recipient>();
   /** Evidence of the stages mail, rcpt and data. */
@@ -32,9 +38,10 @@ export class Transaction {
   chunksRefused: Reply | undefined = undefined;
   #writer: MessageWriter | undefined = undefined;
 
-  constructor(reversePath: string, parameters: MailParameters) {
+  constructor(reversePath: string, parameters: MailParameters, isLmtp: boolean) {
     this.reversePath = reversePath;
     this.parameters = parameters;
+    this.isLmtp = isLmtp;
   }
 
   /** May one more recipient have this domain? */
@@ -44,7 +51,7 @@ export class Transaction {
 
   /** Does the client read a verdict for each recipient at the end of data? With one there is nothing to tell apart. */
   get answersEach(): boolean {
-    return this.parameters.prdr && this.accepted.length > 1;
+    return this.isLmtp || (this.parameters.prdr && this.accepted.length > 1);
   }
 
   /** BDAT was begun: neither DATA nor another recipient can come now. */

@@ -3,8 +3,9 @@
  * Called by smtp/commands for the stages of commands, by smtp/session for connect and by smtp/acceptance for message.
  * Verdicts come at once or as a promise; nothing waits where nothing has to.
  */
-import type { GivenEvidence, Verdict } from '../hook/contract.ts';
+import type { GivenEvidence, Stage, Verdict } from '../hook/contract.ts';
 import { Reply } from '../wire/reply.ts';
+import type { Conversation } from './conversation.ts';
 
 /** A reply now or later. */
 export type Answer = Reply | Promise<Reply>;
@@ -58,6 +59,15 @@ export function gatherEvidence(gathered: GivenEvidence[], given: readonly GivenE
     const known = gathered.some((other) => other.plugin === one.plugin && other.name === one.name && other.weight === one.weight);
     if (!known) gathered.push(one);
   }
+}
+
+/** @returns the reply of a verdict that refuses, logged and counted; undefined when it lets pass. */
+export function refuseOr(conversation: Conversation, stage: Stage | null, verdict: Verdict): Reply | undefined {
+  const refusal = refusalOf(verdict);
+  if (refusal !== undefined) {
+    conversation.logRefusal(stage ?? 'none', refusal, { plugin: verdict.plugin, cause: verdict.cause });
+  }
+  return refusal;
 }
 
 export function assertNever(value: never): never {

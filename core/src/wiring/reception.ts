@@ -83,6 +83,8 @@ export function wireReception(parts: ReceptionParts): Reception {
     directory: context.get(Names.directory),
     authenticator: context.get(Names.authenticator),
     mayRelay: context.get(Names.mayRelay),
+    mayXclient: () => false,
+    mayXforward: () => false,
     scoring: context.get(Names.scoring),
     newId: parts.newId,
     clock: parts.clock,
@@ -137,7 +139,12 @@ export function wireReception(parts: ReceptionParts): Reception {
           maxHeaderBytes: Math.min(listener.limits.maxHeaderBytes, config.throughput.spillBytes),
         },
       };
-      const ports: SmtpPorts = { ...smtp, hooks };
+      const ports: SmtpPorts = {
+        ...smtp,
+        hooks,
+        mayXclient: createAddressMatcher(listener.xclientFrom),
+        mayXforward: createAddressMatcher(listener.xforwardFrom),
+      };
       return (peer: Peer, output) => createSmtpSession(ports, profile, peer, output);
     },
   };

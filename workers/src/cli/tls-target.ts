@@ -8,7 +8,7 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 export interface TlsTarget {
   readonly host: string;
   readonly port: number;
-  readonly how: 'implicit' | 'STARTTLS' | 'STLS';
+  readonly how: 'implicit' | 'STARTTLS' | 'STARTTLS after LHLO' | 'STLS';
 }
 
 const DEADLINE_MS = 10_000;
@@ -20,6 +20,11 @@ const IN_CLEAR = {
   STARTTLS: [
     ['', '220'],
     ['EHLO tls-check.invalid', '250'],
+    ['STARTTLS', '220'],
+  ],
+  'STARTTLS after LHLO': [
+    ['', '220'],
+    ['LHLO tls-check.invalid', '250'],
     ['STARTTLS', '220'],
   ],
   STLS: [

@@ -89,7 +89,8 @@ function targetOf({ address, protocol, tls }: ListenerConfig): TlsTarget {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   const own: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-  const how = tls === 'implicit' ? 'implicit' : protocol === 'pop3' ? 'STLS' : 'STARTTLS';
+  const how =
+    tls === 'implicit' ? 'implicit' : protocol === 'pop3' ? 'STLS' : protocol === 'lmtp' ? 'STARTTLS after LHLO' : 'STARTTLS';
   return { host: own[host] ?? host, port: Number(address.slice(colon + 1)), how };
 }
 

@@ -116,7 +116,7 @@ export function firstRunNotice({ run, listeners, dataDirectory, projectDirectory
   return `${lines.join('\n')}\n`;
 }
 
-const PROTOCOLS = { smtp: 'SMTP', submission: 'SMTP for users who log in', pop3: 'POP3' } as const;
+const PROTOCOLS = { smtp: 'SMTP', submission: 'SMTP for users who log in', lmtp: 'LMTP', pop3: 'POP3' } as const;
 
 /** Port of the first listener that the commands can use without further options. */
 function portOf(listeners: Notice['listeners'], protocol: 'smtp' | 'pop3'): number | undefined {

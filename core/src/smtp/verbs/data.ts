@@ -3,20 +3,30 @@
  * disk refuses the message before it is sent. What happens at the closing dot: smtp/acceptance.ts.
  */
 import type { Command } from '../command.ts';
-import { bdatBegun503, bdatNeeded503, mailFirst503, noArgumentAllowed501, noRecipients554, startMail354 } from '../replies.ts';
+import {
+  bdatBegun503,
+  bdatNeeded503,
+  mailFirst503,
+  noArgumentAllowed501,
+  noRecipients503,
+  noRecipients554,
+  startMail354,
+} from '../replies.ts';
 import { beginReception, Reception } from '../reception.ts';
 import type { Transaction } from '../transaction.ts';
 
 export const data: Command<Transaction> = {
   verb: 'DATA',
   stage: 'data',
-  rule: ({ transaction }) => {
+  rule: ({ transaction, isLmtp }) => {
     if (transaction === undefined) return mailFirst503;
     if (transaction.hasChunks) return bdatBegun503;
     // RFC 3030 §3: lines cannot carry it.
     if (transaction.parameters.body === 'binarymime') return bdatNeeded503;
     // A plugin may have taken the only recipient out again: that message is received, and goes nowhere.
-    return transaction.accepted.length === 0 ? noRecipients554 : undefined;
+    if (transaction.accepted.length > 0) return undefined;
+    // RFC 2033 §4.2.
+    return isLmtp ? noRecipients503 : noRecipients554;
   },
   check: ({ transaction }, argument) => (argument === '' ? transaction! : noArgumentAllowed501),
   ask: (conversation, transaction) =>

@@ -1,5 +1,5 @@
 /**
- * HELO and EHLO (RFC 5321 §4.1.1.1). The name is checked for form only: RFC 5321 §4.1.4 forbids to refuse mail because
+ * HELO and EHLO (RFC 5321 §4.1.1.1), and LHLO on LMTP listeners, which know neither of the others (RFC 2033 §4.1). The name is checked for form only: RFC 5321 §4.1.4 forbids to refuse mail because
  * it is not the client's. EHLO lists what this listener offers as things stand now; both end an open transaction.
  */
 import type { Verdict } from '../../hook/contract.ts';
@@ -7,26 +7,27 @@ import { addressLiteral } from '../../wire/address-literal.ts';
 import { parseDomain } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import type { Command } from '../command.ts';
-import { anywhere } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
+import { XCLIENT_NAMES, XFORWARD_NAMES } from '../client-attributes.ts';
 import type { SmtpLimits } from '../ports.ts';
-import { badHostname501 } from '../replies.ts';
+import { badHostname501, unknownCommand500 } from '../replies.ts';
 import { offerOfAuth } from './auth.ts';
 
 export const helo = row('HELO');
 export const ehlo = row('EHLO');
+export const lhlo = row('LHLO');
 
-function row(verb: 'HELO' | 'EHLO'): Command<string> {
+function row(verb: 'HELO' | 'EHLO' | 'LHLO'): Command<string> {
   return {
     verb,
     stage: 'hello',
-    rule: anywhere,
+    rule: ({ isLmtp }) => ((verb === 'LHLO') === isLmtp ? undefined : unknownCommand500),
     check: (_conversation, argument) => helloName(argument) ?? badHostname501,
     ask: ({ ports, facts }, name) => ports.hooks.hello?.({ session: { ...facts, helo: name }, verb }) ?? null,
     proceed: (conversation, name, verdict: Verdict) => {
-      conversation.greet(name, verb === 'EHLO');
+      conversation.greet(name, verb !== 'HELO');
       conversation.keep('hello', verdict);
-      return verb === 'EHLO' ? offer(conversation) : new Reply(250, '', conversation.profile.hostname);
+      return verb === 'HELO' ? new Reply(250, '', conversation.profile.hostname) : offer(conversation);
     },
   };
 }
@@ -45,15 +46,19 @@ function helloName(argument: string): string | undefined {
 }
 
 function offer(conversation: Conversation): Reply {
-  const { profile } = conversation;
+  const { profile, isLmtp } = conversation;
   const { maxMessageBytes } = profile.limits;
   // Who takes it up talks before the banner.
-  const early = profile.earlyTalkers === 'allow' ? '\nPIPECONNECT' : '';
-  let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8\nPRDR`;
+  const early = profile.earlyTalkers === 'allow' && !isLmtp ? '\nPIPECONNECT' : '';
+  let lines = `${profile.hostname}\nPIPELINING${early}\nSIZE ${maxMessageBytes}\n8BITMIME\nCHUNKING\nBINARYMIME\nSMTPUTF8`;
+  // LMTP answers for each recipient without being asked.
+  if (!isLmtp) lines += '\nPRDR';
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   const logins = offerOfAuth(conversation);
   if (logins !== undefined) lines += `\n${logins}`;
+  if (conversation.mayXclient) lines += `\nXCLIENT ${XCLIENT_NAMES.join(' ')}`;
+  if (conversation.mayXforward) lines += `\nXFORWARD ${XFORWARD_NAMES.join(' ')}`;
   return new Reply(250, '', lines);
 }
 

@@ -57,7 +57,9 @@ export const mail: Command<MailArguments> = {
   ask: (conversation, { reversePath, parameters }) =>
     conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null,
   proceed: (conversation, { reversePath, parameters }, verdict) => {
-    const transaction = new Transaction(reversePath, parameters);
+    const transaction = new Transaction(reversePath, parameters, conversation.isLmtp);
+    transaction.forwarded = conversation.forwarded;
+    conversation.forwarded = undefined;
     gatherEvidence(transaction.evidence, verdict.evidence);
     if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
     conversation.transaction = transaction;
