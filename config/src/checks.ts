@@ -13,6 +13,7 @@ export type Report = (path: Path, spot: Spot, message: string, hint?: string) =>
 export function checkCombinations(config: Config, report: Report): void {
   checkListeners(config, report);
   checkTls(config, report);
+  checkOauth(config, report);
   checkScoring(config, report);
   checkDomains(config, report);
   checkRelay(config, report);
@@ -60,6 +61,17 @@ function checkListeners({ listeners }: Config, report: Report): void {
       );
     }
   }
+}
+
+function checkOauth({ auth: { oauth } }: Config, report: Report): void {
+  if (oauth === null) return;
+  const path = ['auth', 'oauth'];
+  if ((oauth.jwks === undefined) === (oauth.introspection === undefined))
+    report(path, 'key', 'needs either jwks or introspection, to know which tokens are good');
+  if (oauth.jwks !== undefined && (oauth.issuer === undefined || oauth.audience === undefined))
+    report(path, 'key', 'needs issuer and audience with jwks: else a token for anybody would be a login here');
+  if ((oauth.clientId === undefined) !== (oauth.clientSecretFile === undefined))
+    report(path, 'key', 'needs clientId and clientSecretFile together');
 }
 
 function checkTls({ tls, listeners }: Config, report: Report): void {

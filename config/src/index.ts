@@ -1,4 +1,5 @@
 /** What the other rooms may take from the configuration. */
+export type { OauthConfig } from './auth.ts';
 export { configSchema, type Config, type DomainConfig, type ListenerConfig } from './schema.ts';
 export { loadConfig, parseConfig, type LoadResult } from './load.ts';
 export { changeUsers, loadUsers, parseUsers, USER_NAME, ADDRESS, type UserEntry, type UsersResult } from './users.ts';

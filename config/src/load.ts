@@ -51,7 +51,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     certificate: resolve(folder, one.certificate),
     key: resolve(folder, one.key),
   });
-  const { tls } = config;
+  const { tls, auth } = config;
   return {
     ...config,
     data: resolve(folder, config.data),
@@ -62,6 +62,10 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       key: absolute(tls.key),
       certificates: tls.certificates.map(pair),
       ticketSecret: absolute(tls.ticketSecret),
+    },
+    auth: {
+      ...auth,
+      oauth: auth.oauth === null ? null : { ...auth.oauth, clientSecretFile: absolute(auth.oauth.clientSecretFile) },
     },
     listeners: config.listeners.map((listener) => ({
       ...listener,

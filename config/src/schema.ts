@@ -5,6 +5,7 @@
  * A custom message says what was expected, beginning with "expected"; explain.ts puts the rest around it.
  */
 import { z } from 'zod';
+import { authSchema } from './auth.ts';
 import { limitsSchema, messageTimeouts, policyShape, withDefaults } from './defence.ts';
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
 import { listenerTlsShape, tlsSchema } from './tls.ts';
@@ -118,6 +119,7 @@ export const configSchema = z.strictObject({
     )
     .describe('Ports that are listened on; those below 1024 need the right to bind them.'),
   tls: tlsSchema,
+  auth: authSchema,
   users: z
     .string()
     .min(1)

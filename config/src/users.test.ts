@@ -47,6 +47,20 @@ describe('reading', () => {
     const text = problemsIn('alice:\n  password: hunter2\n');
     expect(text).toBe('users.yaml:2:13: alice.password: expected an argon2id hash, as `posthorn user add` writes it\n');
   });
+  it('keys of SCRAM, a secret and certificates are read, without a password too', () => {
+    const keys = Array.from({ length: 2 }, () => `${'A'.repeat(43)}=`).join(':');
+    const scram = ['SCRAM-SHA-256', '60000:c2FsdHNhbHRzYWx0', keys].join('$');
+    const print = Array.from({ length: 32 }, () => 'AB').join(':');
+    const result = parseUsers(`carol: { scram: "${scram}", secret: hunter2hunter2, certificates: ["${print}"] }`, 'u');
+    const carol = { name: 'carol', scram, secret: 'hunter2hunter2', certificates: [print], addresses: [] };
+    expect(result).toEqual({ ok: true, users: [carol] });
+  });
+  it('a secret or keys that are none are never shown', () => {
+    const text = problemsIn('alice:\n  secret: hunter2\n  scram: hunter3\n');
+    expect(text).toMatch(/alice\.secret: expected a password of 8 to 255 characters of ASCII/);
+    expect(text).toMatch(/alice\.scram: expected keys of SCRAM-SHA-256/);
+    expect(text).not.toMatch(/hunter/);
+  });
   it('a hash without quotes in a flow mapping is a problem that shows no part of it', () => {
     const text = problemsIn(`alice: { password: ${HASH} }`);
     expect(text).toMatch(/alice\.password: expected an argon2id hash/);

@@ -88,6 +88,8 @@ export interface SessionThreadData {
   readonly sessionThreads: number;
   readonly ticketKeys: Uint8Array;
   readonly admission: SharedArrayBuffer;
+  /** Failed logins, counted by all session threads of a process (auth/ledger). */
+  readonly loginLedger: SharedArrayBuffer;
   /** To be counted up while the loop turns, so that a stuck thread can be told. */
   readonly heart: Int32Array;
   /** The pool of plugin threads, see hook/pool.ts. */

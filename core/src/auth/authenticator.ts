@@ -22,6 +22,8 @@ export interface LoginForms {
   readonly scram: boolean;
   /** Tokens of an identity provider. */
   readonly bearer: boolean;
+  /** The SASL mechanisms that the operator allows; undefined: all. */
+  readonly allowed?: readonly string[];
 }
 
 /** What SCRAM works with; invented, but the same each time, for who does not exist. */

@@ -14,10 +14,10 @@ export class LoginGate {
   readonly #throttle: Throttle;
   readonly #clock: Clock;
   readonly #counters: Counters;
-  readonly #failureDelayMs: number;
+  readonly #failureDelayMs: () => number;
 
   /** @param failureDelayMs how long a failure waits for its answer. */
-  constructor(throttle: Throttle, clock: Clock, counters: Counters, failureDelayMs: number) {
+  constructor(throttle: Throttle, clock: Clock, counters: Counters, failureDelayMs: () => number) {
     this.#throttle = throttle;
     this.#clock = clock;
     this.#counters = counters;
@@ -41,7 +41,8 @@ export class LoginGate {
     }
     this.#throttle.failed(account, clientAddress, nowMs);
     this.#counters.add('auth.failures');
-    if (this.#failureDelayMs === 0) return Promise.resolve(WRONG);
-    return new Promise((resolve) => this.#clock.after(this.#failureDelayMs, () => resolve(WRONG)));
+    const delayMs = this.#failureDelayMs();
+    if (delayMs === 0) return Promise.resolve(WRONG);
+    return new Promise((resolve) => this.#clock.after(delayMs, () => resolve(WRONG)));
   }
 }

@@ -11,6 +11,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { ClientCertificate } from '../wire/session.ts';
 import type { Authenticator, LoginForms, LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
+import { createLedgerMemory, Ledger } from './ledger.ts';
 import { LoginGate, THROTTLED, WRONG } from './login-gate.ts';
 import { Proofs } from './proofs.ts';
 import { clientNetwork } from '../wire/client-network.ts';
@@ -56,7 +57,11 @@ export interface AuthenticatorOptions {
   /** 32 secret bytes, the same for every thread and every start: see proofs.ts. */
   readonly stableKey: Uint8Array;
   /** Asks whoever gives tokens out; absent where nobody does (`forms.bearer` is false then). */
-  readonly bearer?: BearerCheck;
+  readonly bearer?: () => BearerCheck | undefined;
+  /** Counts of failures; without it they are this authenticator's alone. `clock.monotonic` is its clock. */
+  readonly ledger?: Ledger;
+  /** What is configured now, in place of the defaults. */
+  readonly throttle?: () => Partial<ThrottleLimits> & { readonly failureDelayMs?: number };
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
@@ -66,6 +71,7 @@ export interface AuthenticatorOptions {
 /** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
+const OWN_BUCKETS = 256;
 
 /** Makes an Authenticator with tables and a random key of its own. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -87,7 +93,9 @@ class PasswordAuthenticator implements Authenticator {
     this.#options = options;
     this.#limits = limits;
     this.#remembered = new VerifiedLogins(randomBytes(32), limits.rememberMs, limits.maxRemembered);
-    this.#gate = new LoginGate(new Throttle(limits), options.clock, options.counters, limits.failureDelayMs);
+    const today = () => ({ ...limits, ...options.throttle?.() });
+    const throttle = new Throttle(today, options.ledger ?? new Ledger(createLedgerMemory(OWN_BUCKETS)));
+    this.#gate = new LoginGate(throttle, options.clock, options.counters, () => today().failureDelayMs);
     this.#proofs = new Proofs(this.#gate, options.findUser, options.stableKey);
     this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
     this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
@@ -117,7 +125,7 @@ class PasswordAuthenticator implements Authenticator {
     const { bearer, findUser } = this.#options;
     const account = actAs === undefined ? 'a token' : (findUser(actAs)?.name ?? actAs);
     if (!this.#gate.allows(account, clientAddress)) return THROTTLED;
-    const names = bearer === undefined ? [] : await bearer(token);
+    const names = (await bearer?.()?.(token)) ?? [];
     const users = new Set(names.map((name) => findUser(name)?.name));
     const user = actAs === undefined ? [...users].find((name) => name !== undefined) : account;
     const proven = user !== undefined && users.has(user);

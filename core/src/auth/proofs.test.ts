@@ -17,7 +17,7 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
     findUser: (name) => [ALICE, BOB].find((user) => user.name === name || user.addresses.includes(name)),
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
-    ...(bearer === undefined ? {} : { bearer }),
+    bearer: () => bearer,
     clock: { now: () => 0, monotonic: () => 0, after: (delayMs, then) => (waits.push({ delayMs, end: then }), () => undefined) },
     log,
     counters: { add: () => undefined },

@@ -66,6 +66,12 @@ describe('what is offered', () => {
     expect(usableMechanisms(context({ tls }, { secret: false, scram: false, bearer: false }))).toEqual(['PLAIN', 'LOGIN']);
     expect(usableMechanisms(context({ takesPassword: false }))).toEqual([]);
   });
+  it('is never what the operator does not allow', () => {
+    const using = context({}, { allowed: ['PLAIN'] });
+    expect(usableMechanisms(using)).toEqual(['PLAIN']);
+    expect(findMechanism('LOGIN', using)).toBeUndefined();
+    expect(findMechanism('plain', using)?.name).toBe('PLAIN');
+  });
 });
 
 describe('the examples of the RFCs', () => {

@@ -61,13 +61,19 @@ export const MAX_SASL_LINE_BYTES = 12_288;
 
 /** Mechanisms to announce; empty when nobody can log in now. */
 export function usableMechanisms(context: SaslContext): string[] {
-  return MECHANISMS.filter((mechanism) => mechanism.usable(context)).map(({ name }) => name);
+  return MECHANISMS.filter((mechanism) => isAllowed(mechanism, context) && mechanism.usable(context)).map(({ name }) => name);
 }
 
 /** @param name in any case. @returns undefined for one that is not known, or by which nobody could ever log in here. */
 export function findMechanism(name: string, context: SaslContext): SaslMechanism | undefined {
   const wanted = name.toUpperCase();
-  return MECHANISMS.find((mechanism) => mechanism.name === wanted && mechanism.usable({ ...context, takesPassword: true }));
+  const mechanism = MECHANISMS.find(({ name: known }) => known === wanted);
+  if (mechanism === undefined || !isAllowed(mechanism, context)) return undefined;
+  return mechanism.usable({ ...context, takesPassword: true }) ? mechanism : undefined;
+}
+
+function isAllowed({ name }: SaslMechanism, { authenticator }: SaslContext): boolean {
+  return authenticator.forms.allowed?.includes(name) ?? true;
 }
 
 /** A response in base64, strictly read (RFC 4648 §3.3). @returns undefined when it is none. */

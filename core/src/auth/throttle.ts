@@ -3,9 +3,9 @@
  * limit everything from there is refused for a while. Asked by the authenticator before it computes anything.
  * A client that logged in as a user not long ago is not locked out by somebody else's guesses at that user, or by its
  * neighbours behind the same address (a web mail, a shared router); that trust ends after a few failures of its own.
- * All tables are bounded and forget what was used longest ago.
+ * The counts are kept in a ledger of fixed size that all threads of a process share.
  */
-import { BoundedMap } from './bounded-map.ts';
+import type { Ledger, LedgerEntry } from './ledger.ts';
 import { clientNetwork } from '../wire/client-network.ts';
 
 export interface ThrottleLimits {
@@ -18,8 +18,6 @@ export interface ThrottleLimits {
   /** A client that logged in as a user is trusted with that user for this long. */
   readonly trustMs: number;
   readonly maxFailuresTrusted: number;
-  /** Entries in each table. */
-  readonly maxEntries: number;
 }
 
 export const DEFAULT_THROTTLE_LIMITS: ThrottleLimits = {
@@ -29,72 +27,61 @@ export const DEFAULT_THROTTLE_LIMITS: ThrottleLimits = {
   maxFailuresPerUser: 30,
   trustMs: 86_400_000,
   maxFailuresTrusted: 5,
-  maxEntries: 20_000,
 };
 
-interface Failures {
-  count: number;
-  endsAtMs: number;
-}
-
 export class Throttle {
-  readonly #limits: ThrottleLimits;
-  readonly #clients: BoundedMap<Failures>;
-  readonly #users: BoundedMap<Failures>;
-  readonly #trusted: BoundedMap<Failures>;
+  readonly #limits: () => ThrottleLimits;
+  readonly #ledger: Ledger;
 
-  constructor(limits: ThrottleLimits) {
+  /** @param limits as configured now. @param ledger may be shared with other threads. */
+  constructor(limits: () => ThrottleLimits, ledger: Ledger) {
     this.#limits = limits;
-    this.#clients = new BoundedMap(limits.maxEntries);
-    this.#users = new BoundedMap(limits.maxEntries);
-    this.#trusted = new BoundedMap(limits.maxEntries);
+    this.#ledger = ledger;
   }
 
-  /** May this client try this user now? @param nowMs monotonic. */
+  /** May this client try this user now? @param nowMs on the ledger's clock. */
   allows(user: string, clientAddress: string, nowMs: number): boolean {
     const network = clientNetwork(clientAddress);
-    const { maxFailuresPerClient, maxFailuresPerUser } = this.#limits;
+    const { maxFailuresPerClient, maxFailuresPerUser } = this.#limits();
     const locked =
-      reached(this.#clients.get(network), maxFailuresPerClient, nowMs) ||
-      reached(this.#users.get(user), maxFailuresPerUser, nowMs);
-    return !locked || live(this.#trusted.get(pair(user, network)), nowMs);
+      reached(this.#ledger.get(clientKey(network), nowMs), maxFailuresPerClient) ||
+      reached(this.#ledger.get(userKey(user), nowMs), maxFailuresPerUser);
+    return !locked || this.#ledger.get(trustKey(user, network), nowMs) !== undefined;
   }
 
   failed(user: string, clientAddress: string, nowMs: number): void {
     const network = clientNetwork(clientAddress);
-    this.#count(this.#clients, network, this.#limits.maxFailuresPerClient, nowMs);
-    this.#count(this.#users, user, this.#limits.maxFailuresPerUser, nowMs);
-    const trust = this.#trusted.get(pair(user, network));
-    if (trust !== undefined && ++trust.count >= this.#limits.maxFailuresTrusted) this.#trusted.delete(pair(user, network));
+    const { maxFailuresPerClient, maxFailuresPerUser, maxFailuresTrusted } = this.#limits();
+    this.#count(clientKey(network), maxFailuresPerClient, nowMs);
+    this.#count(userKey(user), maxFailuresPerUser, nowMs);
+    this.#ledger.change(trustKey(user, network), nowMs, (trust) => {
+      if (trust === undefined) return undefined;
+      return trust.count + 1 >= maxFailuresTrusted ? undefined : { ...trust, count: trust.count + 1 };
+    });
   }
 
   /** A login succeeded. The client's own count stays: a guesser with one good account must not wash it clean. */
   succeeded(user: string, clientAddress: string, nowMs: number): void {
-    this.#users.delete(user);
-    this.#trusted.set(pair(user, clientNetwork(clientAddress)), { count: 0, endsAtMs: nowMs + this.#limits.trustMs });
+    const { trustMs } = this.#limits();
+    this.#ledger.change(userKey(user), nowMs, () => undefined);
+    this.#ledger.change(trustKey(user, clientNetwork(clientAddress)), nowMs, () => ({ count: 0, endsAtMs: nowMs + trustMs }));
   }
 
-  #count(table: BoundedMap<Failures>, key: string, limit: number, nowMs: number): void {
-    const entry = table.get(key);
-    if (!live(entry, nowMs)) {
-      const endsAtMs = nowMs + (limit <= 1 ? this.#limits.lockOutMs : this.#limits.windowMs);
-      table.set(key, { count: 1, endsAtMs });
-      return;
-    }
-    entry.count++;
-    // Checks under way when the limit was reached still count, but do not stretch the lock-out.
-    if (entry.count === limit) entry.endsAtMs = nowMs + this.#limits.lockOutMs;
+  #count(key: string, limit: number, nowMs: number): void {
+    const { windowMs, lockOutMs } = this.#limits();
+    this.#ledger.change(key, nowMs, (entry) => {
+      if (entry === undefined) return { count: 1, endsAtMs: nowMs + (limit <= 1 ? lockOutMs : windowMs) };
+      const count = entry.count + 1;
+      // Checks under way when the limit was reached still count, but do not stretch the lock-out.
+      return { count, endsAtMs: count === limit ? nowMs + lockOutMs : entry.endsAtMs };
+    });
   }
 }
 
-function pair(user: string, network: string): string {
-  return `${network} ${user}`;
-}
+const clientKey = (network: string) => `c ${network}`;
+const userKey = (user: string) => `u ${user}`;
+const trustKey = (user: string, network: string) => `t ${network} ${user}`;
 
-function live(entry: Failures | undefined, nowMs: number): entry is Failures {
-  return entry !== undefined && entry.endsAtMs > nowMs;
-}
-
-function reached(entry: Failures | undefined, limit: number, nowMs: number): boolean {
-  return live(entry, nowMs) && entry.count >= limit;
+function reached(entry: LedgerEntry | undefined, limit: number): boolean {
+  return entry !== undefined && entry.count >= limit;
 }

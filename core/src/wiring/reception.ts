@@ -105,7 +105,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   const directory = container.get(Names.directory);
   return {
     user: (name) => directory.user(name),
-    forms: formsOf(parts.users),
+    forms: formsOf(config, parts.users),
     sessionsFor(listener) {
       const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;
       const common = {
@@ -150,12 +150,17 @@ export function wireReception(parts: ReceptionParts): Reception {
   };
 }
 
-/** A password is always announced: what nobody can log in with yet is no reason to tell clients that nobody ever will. */
-function formsOf(users: readonly User[]): LoginForms {
+/**
+ * A password is always announced: what nobody can log in with yet is no reason to tell clients that nobody ever will.
+ * SCRAM only when everybody with a password can use it: clients choose the strongest and ask for no other.
+ */
+function formsOf({ auth }: Config, users: readonly User[]): LoginForms {
+  const withPassword = users.filter((user) => user.passwordHash !== undefined || user.scram !== undefined);
   return {
     password: true,
     secret: users.some((user) => user.secret !== undefined),
-    scram: users.some((user) => user.scram !== undefined),
-    bearer: false,
+    scram: withPassword.length > 0 && withPassword.every((user) => user.scram !== undefined),
+    bearer: auth.oauth !== null,
+    ...(auth.mechanisms === null ? {} : { allowed: auth.mechanisms }),
   };
 }

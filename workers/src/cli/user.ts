@@ -1,8 +1,10 @@
 /**
- * `posthorn user add|password|list|remove`: edits users.yaml, keeping its comments, and has a running server read it
+ * `posthorn user add|password|certificate|list|remove`: edits users.yaml, keeping its comments, and has a running server read it
  * again. Passwords come from standard input or are made up and shown once; never from the command line, where other
  * users of the machine could read them.
  */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { ADDRESS, changeUsers, explain, type Config, USER_NAME, type UserEntry } from '@posthorn/config';
 import type { Command } from 'commander';
 import { readUsers } from '../supervisor/settings.ts';
@@ -12,9 +14,14 @@ interface Options {
   readonly config?: string;
   readonly address?: string[];
   readonly passwordStdin?: true;
+  readonly scram?: boolean;
+  readonly secret?: boolean;
 }
 
 const PASSWORD_OPTION = ['--password-stdin', 'read the password from standard input instead of making one up'] as const;
+
+const SCRAM_OPTION = ['--no-scram', 'no keys for SCRAM-SHA-256; SCRAM is offered when every user has them'] as const;
+const SECRET_OPTION = ['--secret', 'keep the password in clear, too, for CRAM-MD5 and APOP'] as const;
 
 export function addUser(program: Command): void {
   const user = program.command('user').description('who may log in, and which addresses are theirs');
@@ -24,6 +31,8 @@ export function addUser(program: Command): void {
     .argument('<name>')
     .option('-a, --address <address...>', 'addresses of the user (default: NAME, or NAME at each local domain)')
     .option(...PASSWORD_OPTION)
+    .option(...SCRAM_OPTION)
+    .option(...SECRET_OPTION)
     .option(...CONFIG_OPTION)
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
@@ -45,11 +54,28 @@ export function addUser(program: Command): void {
     .description('set a new password')
     .argument('<name>')
     .option(...PASSWORD_OPTION)
+    .option(...SCRAM_OPTION)
+    .option(...SECRET_OPTION)
     .option(...CONFIG_OPTION)
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
-      const { passwordHash: _old, ...kept } = mustFind(config, name);
+      // What came of the old password must not stay good beside the new one.
+      const { passwordHash: _hash, scram: _scram, secret: _secret, ...kept } = mustFind(config, name);
       await savePassword(config, kept, 'set', options);
+      await reload(config);
+    });
+  user
+    .command('certificate')
+    .description('let a user log in by a client certificate (EXTERNAL); without a file: by none of his own any more')
+    .argument('<name>')
+    .argument('[file]', 'PEM file of the certificate')
+    .option(...CONFIG_OPTION)
+    .action(async (name: string, file: string | undefined, options: Options) => {
+      const config = configOf(options);
+      const { certificates = [], ...kept } = mustFind(config, name);
+      const all = file === undefined ? [] : [...new Set([...certificates, fingerprintOf(file)])];
+      change(config, { set: { ...kept, ...(all.length === 0 ? {} : { certificates: all }) } });
+      process.stdout.write(`${kept.name} has ${all.length} certificates\n`);
       await reload(config);
     });
   user
@@ -90,19 +116,36 @@ function mustFind(config: Config, name: string): UserEntry {
 
 async function savePassword(
   config: Config,
-  user: Omit<UserEntry, 'passwordHash'>,
+  user: Omit<UserEntry, 'passwordHash' | 'scram' | 'secret'>,
   how: 'add' | 'set',
   options: Options,
 ): Promise<void> {
   const { generatePassword } = await import('../supervisor/first-run.ts');
   const { hashPassword } = await import('@posthorn/core/auth/password');
+  const { formatScramKeys, makeScramKeys } = await import('@posthorn/core/auth/scram-keys');
   const given = options.passwordStdin === true ? await readPassword() : undefined;
   const password = given ?? generatePassword();
-  const entry = { ...user, passwordHash: await hashPassword(password) };
+  if (options.secret === true && !/^[\x20-\x7e]{8,255}$/.test(password))
+    throw new CliError('a password for CRAM-MD5 and APOP has 8 to 255 characters of ASCII');
+  const entry = {
+    ...user,
+    passwordHash: await hashPassword(password),
+    ...(options.scram === false ? {} : { scram: formatScramKeys(await makeScramKeys(password)) }),
+    ...(options.secret === true ? { secret: password } : {}),
+  };
   change(config, how === 'add' ? { add: entry } : { set: entry });
   process.stdout.write(
     given === undefined ? `password of ${user.name}: ${password} (shown only now)\n` : `password of ${user.name} is set\n`,
   );
+}
+
+/** @throws CliError when there is no certificate in the file. */
+function fingerprintOf(file: string): string {
+  try {
+    return new X509Certificate(readFileSync(file)).fingerprint256;
+  } catch (error) {
+    throw new CliError(`no certificate in ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }
 
 function change(config: Config, what: Parameters<typeof changeUsers>[1]): void {

@@ -4,6 +4,7 @@
  * what it had handed over is stored all the same, what it had not was never acknowledged.
  */
 import { type MessagePort, type Transferable, Worker } from 'node:worker_threads';
+import { createLedgerMemory } from '@posthorn/core/auth/ledger';
 import type { AdmissionControl } from '@posthorn/core/dispatch/admission';
 import type { Log } from '@posthorn/core/observe/log';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from '../ipc.ts';
@@ -56,6 +57,7 @@ export class SessionThreads {
   readonly #options: SessionThreadsOptions;
   readonly #threads: (Thread | undefined)[] = [];
   readonly #watch: NodeJS.Timeout;
+  readonly #loginLedger = createLedgerMemory();
   #settings: Settings;
   #ticketKeys: Uint8Array;
   /** Never reused: names of sessions, messages and memory carry it. */
@@ -148,6 +150,7 @@ export class SessionThreads {
       sessionThreads: threads,
       ticketKeys: this.#ticketKeys,
       admission: admission.memory,
+      loginLedger: this.#loginLedger,
       heart,
       equipment: data,
     };

@@ -5,6 +5,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ListenerConfig } from '@posthorn/config';
 import type { LoginForms } from '@posthorn/core/auth/authenticator';
+import { Ledger } from '@posthorn/core/auth/ledger';
 import { createAuthenticator } from '@posthorn/core/auth/password-authenticator';
 import { createAdmission } from '@posthorn/core/dispatch/admission';
 import { Listener, type ListenerSettings } from '@posthorn/core/dispatch/listener';
@@ -13,6 +14,7 @@ import { systemClock } from '@posthorn/core/mail/system-clock';
 import { createCounters } from '@posthorn/core/observe/count';
 import { createAddressMatcher } from '@posthorn/core/wiring/addresses';
 import { type Reception, wireReception } from '@posthorn/core/wiring/reception';
+import { bearerCheckOf, throttleLimits } from './logins.ts';
 import { Hooks, hookSettingsOf } from './hooks.ts';
 import { createIds } from '../ids.ts';
 import type { SessionThreadData, Settings, ToServerMain, ToSessionThread } from '../ipc.ts';
@@ -85,11 +87,16 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     post,
   });
   let reception: Reception | undefined;
+  let bearer = bearerCheckOf(config);
   const authenticator = createAuthenticator({
     findUser: (name) => reception?.user(name),
     forms: () => reception?.forms ?? NO_FORMS,
     stableKey: stableKeyOf(config.data),
-    clock: systemClock,
+    bearer: () => bearer,
+    ledger: new Ledger(data.loginLedger),
+    throttle: () => throttleLimits(life.settings.config, data.processes),
+    // The ledger is for all threads, and each has a beginning of its own.
+    clock: { ...systemClock, monotonic: () => performance.timeOrigin + performance.now() },
     log,
     counters,
   });
@@ -113,6 +120,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
       log,
       counters,
     });
+    bearer = bearerCheckOf(settings.config);
     reception = wired;
     return (listener) => ({
       timeouts: { ...listener.timeouts, minBytesPerSecond: listener.limits.minBytesPerSecond },

@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { join, relative } from 'node:path';
 import { changeUsers, explain, type ListenerConfig, loadUsers } from '@posthorn/config';
 import { hashPassword } from '@posthorn/core/auth/password';
+import { formatScramKeys, makeScramKeys } from '@posthorn/core/auth/scram-keys';
 import { readConfig, SettingsError } from './settings.ts';
 
 export interface FirstRun {
@@ -46,7 +47,12 @@ export async function prepareFirstRun(folder: string, machineName: string = host
   let password: string | undefined;
   if (firstUser(usersPath) === undefined) {
     password = generatePassword();
-    const user = { name: FIRST_USER, passwordHash: await hashPassword(password), addresses: [`${FIRST_USER}@${domain}`] };
+    const user = {
+      name: FIRST_USER,
+      passwordHash: await hashPassword(password),
+      scram: formatScramKeys(await makeScramKeys(password)),
+      addresses: [`${FIRST_USER}@${domain}`],
+    };
     const changed = changeUsers(usersPath, { set: user });
     if (!changed.ok) throw new SettingsError(explain(changed.problems).trimEnd());
   }

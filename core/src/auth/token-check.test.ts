@@ -1,0 +1,109 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import type { OauthConfig } from '@posthorn/config';
+import { describe, expect, it } from 'vitest';
+import { createTokenCheck } from './token-check.ts';
+
+const ISSUER = 'https://id.example.org';
+const BASE: OauthConfig = { claims: ['email', 'username'], timeoutMs: 5000 };
+
+interface Asked {
+  readonly url: string;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+/** An issuer that gives this answer. */
+function issuer(status: number, answer: unknown) {
+  const asked: Asked[] = [];
+  const fake: typeof fetch = async (input, init) => {
+    asked.push({
+      url: String(input instanceof Request ? input.url : input),
+      headers: new Headers(init?.headers),
+      body: typeof init?.body === 'string' ? init.body : '',
+    });
+    return new Response(typeof answer === 'string' ? answer : JSON.stringify(answer), { status });
+  };
+  return { asked, fetch: fake };
+}
+
+describe('signed tokens', async () => {
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const other = await generateKeyPair('ES256');
+  const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' }] };
+  const oauth = { ...BASE, jwks: `${ISSUER}/keys`, issuer: ISSUER, audience: 'mail' };
+  const check = createTokenCheck({ oauth, clientSecret: undefined, fetch: issuer(200, keys).fetch });
+
+  function token(claims: Record<string, unknown> = {}, key = privateKey, ends = '5m') {
+    return new SignJWT({ iss: ISSUER, aud: 'mail', email: 'alice@example.org', ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .setIssuedAt()
+      .setExpirationTime(ends)
+      .sign(key);
+  }
+
+  it('are for whom they say', async () => {
+    expect(await check(await token())).toEqual(['alice@example.org']);
+    expect(await check(await token({ username: 'alice' }))).toEqual(['alice@example.org', 'alice']);
+  });
+  it('are nobody’s when they are another issuer’s, for another server, over, or signed by somebody else', async () => {
+    for (const bad of [
+      await token({ iss: 'https://elsewhere.example' }),
+      await token({ aud: 'calendar' }),
+      await token({}, privateKey, '-5m'),
+      await token({}, other.privateKey),
+      'no token',
+      `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"email":"a@b"}').toString('base64url')}.`,
+    ])
+      expect(await check(bad)).toEqual([]);
+  });
+  it('an address that was not verified does not count', async () => {
+    expect(await check(await token({ email_verified: false }))).toEqual([]);
+    expect(await check(await token({ email_verified: true }))).toEqual(['alice@example.org']);
+  });
+  it('need the scope where one is asked for', async () => {
+    const scoped = createTokenCheck({
+      oauth: { ...oauth, scope: 'mail' },
+      clientSecret: undefined,
+      fetch: issuer(200, keys).fetch,
+    });
+    expect(await scoped(await token({ scope: 'openid mail' }))).toEqual(['alice@example.org']);
+    expect(await scoped(await token({ scope: 'openid email' }))).toEqual([]);
+    expect(await scoped(await token())).toEqual([]);
+  });
+  it('cannot be checked while the keys cannot be had', async () => {
+    const down = createTokenCheck({ oauth, clientSecret: undefined, fetch: issuer(503, '').fetch });
+    await expect(down(await token())).rejects.toThrow();
+  });
+});
+
+describe('introspection', () => {
+  const oauth = { ...BASE, introspection: `${ISSUER}/introspect`, clientId: 'post:horn' };
+  const check = (status: number, answer: unknown, over: Partial<OauthConfig> = {}) => {
+    const { asked, fetch } = issuer(status, answer);
+    return { asked, result: createTokenCheck({ oauth: { ...oauth, ...over }, clientSecret: 's%t', fetch })('a.b/c+d==') };
+  };
+
+  it('asks with our name and the token, and takes the name from the answer', async () => {
+    const { asked, result } = check(200, { active: true, username: 'alice' });
+    expect(await result).toEqual(['alice']);
+    expect(asked[0]).toMatchObject({ url: `${ISSUER}/introspect`, body: 'token=a.b%2Fc%2Bd%3D%3D&token_type_hint=access_token' });
+    expect(asked[0]?.headers.get('authorization')).toBe(`Basic ${Buffer.from('post%3Ahorn:s%25t').toString('base64')}`);
+  });
+  it('a token that is not active, or for somebody else, is nobody’s', async () => {
+    expect(await check(200, { active: false, username: 'alice' }).result).toEqual([]);
+    expect(await check(200, { username: 'alice' }).result).toEqual([]);
+    expect(await check(200, { active: true, username: 'alice', aud: 'calendar' }, { audience: 'mail' }).result).toEqual([]);
+    expect(await check(200, { active: true, username: 'alice', aud: ['x', 'mail'] }, { audience: 'mail' }).result).toEqual([
+      'alice',
+    ]);
+    expect(await check(200, { active: true, username: 'alice', iss: 'x' }, { issuer: ISSUER }).result).toEqual([]);
+  });
+  it.each([
+    ['an error', 500, ''],
+    ['no JSON', 200, '<html>'],
+    ['no object', 200, 'null'],
+    ['too much', 200, { active: true, more: 'x'.repeat(70_000) }],
+  ])('%s is no answer', async (_what, status, answer) => {
+    await expect(check(status, answer).result).rejects.toThrow();
+  });
+});

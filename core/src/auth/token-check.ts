@@ -1,0 +1,124 @@
+/**
+ * Whom a bearer token is for: checked here against the issuer's published keys (JWT, RFC 7519, with `jose`), or asked of
+ * the issuer (RFC 7662). Used by the authenticator. A token that is no good is nobody's; an issuer that cannot be asked,
+ * or does not answer as it should, makes the check reject, so that the client is told to come back.
+ */
+import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
+import type { OauthConfig } from '@posthorn/config';
+import type { BearerCheck } from './password-authenticator.ts';
+import { Turnstile } from './turnstile.ts';
+
+export interface TokenCheckParts {
+  readonly oauth: OauthConfig;
+  /** What the file `clientSecretFile` holds. */
+  readonly clientSecret: string | undefined;
+  readonly fetch: typeof fetch;
+}
+
+/** Signatures by a key that the issuer alone has. */
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
+const CLOCK_TOLERANCE_S = 30;
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** Questions at once and waiting. */
+const MAX_ASKING = 10;
+const MAX_WAITING = 500;
+
+type Claims = Readonly<Record<string, unknown>>;
+
+/** @returns the check; throws when neither `jwks` nor `introspection` is set. */
+export function createTokenCheck(parts: TokenCheckParts): BearerCheck {
+  const { oauth } = parts;
+  const claimsOf = oauth.jwks === undefined ? introspection(parts) : signedTokens(parts, new URL(oauth.jwks));
+  const turnstile = new Turnstile(MAX_ASKING, MAX_WAITING);
+  return async (token) => {
+    const claims = await turnstile.run(() => claimsOf(token));
+    if (claims === undefined) throw new Error('too many tokens wait to be checked');
+    return claims === 'refused' ? [] : namesIn(claims, oauth);
+  };
+}
+
+function signedTokens({ oauth, fetch }: TokenCheckParts, jwks: URL): (token: string) => Promise<Claims | 'refused'> {
+  const keys = createRemoteJWKSet(jwks, { timeoutDuration: oauth.timeoutMs, [customFetch]: fetch });
+  const expected = {
+    algorithms: ALGORITHMS,
+    clockTolerance: CLOCK_TOLERANCE_S,
+    requiredClaims: ['exp'],
+    ...(oauth.issuer === undefined ? {} : { issuer: oauth.issuer }),
+    ...(oauth.audience === undefined ? {} : { audience: oauth.audience }),
+  };
+  return async (token) => {
+    try {
+      return (await jwtVerify(token, keys, expected)).payload;
+    } catch (error) {
+      if (isTokensFault(error)) return 'refused';
+      throw error;
+    }
+  };
+}
+
+/** What jose finds wrong with the token, and not with the keys or the way to them. */
+function isTokensFault(error: unknown): boolean {
+  return [
+    errors.JWSInvalid,
+    errors.JWTInvalid,
+    errors.JWTClaimValidationFailed,
+    errors.JWTExpired,
+    errors.JWSSignatureVerificationFailed,
+    errors.JOSEAlgNotAllowed,
+    errors.JOSENotSupported,
+    errors.JWKSNoMatchingKey,
+    errors.JWKSMultipleMatchingKeys,
+  ].some((fault) => error instanceof fault);
+}
+
+function introspection({ oauth, clientSecret, fetch }: TokenCheckParts): (token: string) => Promise<Claims | 'refused'> {
+  const { introspection: url, clientId, issuer, audience, timeoutMs } = oauth;
+  if (url === undefined) throw new TypeError('auth.oauth has neither jwks nor introspection');
+  const credentials = `${encodeURIComponent(clientId ?? '')}:${encodeURIComponent(clientSecret ?? '')}`;
+  const headers = {
+    accept: 'application/json',
+    'content-type': 'application/x-www-form-urlencoded',
+    ...(clientId === undefined ? {} : { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+  };
+  return async (token) => {
+    const body = new URLSearchParams({ token, token_type_hint: 'access_token' }).toString();
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
+    const claims = await claimsIn(response);
+    if (claims['active'] !== true) return 'refused';
+    if (issuer !== undefined && claims['iss'] !== issuer) return 'refused';
+    const audiences = [claims['aud']].flat();
+    return audience !== undefined && !audiences.includes(audience) ? 'refused' : claims;
+  };
+}
+
+async function claimsIn(response: Response): Promise<Claims> {
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`the introspection endpoint said ${response.status}`);
+  }
+  const pieces: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const piece of response.body ?? []) {
+    sizeBytes += piece.length;
+    if (sizeBytes > MAX_ANSWER_BYTES) throw new Error('the introspection endpoint said too much');
+    pieces.push(piece);
+  }
+  const answer: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'));
+  if (typeof answer !== 'object' || answer === null) throw new Error('the introspection endpoint did not say an object');
+  return answer as Claims;
+}
+
+function namesIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string[] {
+  if (scope !== undefined && !scopesOf(claims['scope']).includes(scope)) return [];
+  return wanted.flatMap((claim) => {
+    const value = claims[claim];
+    // Whoever may write any address into his account must not become its owner here.
+    if (claim === 'email' && claims['email_verified'] === false) return [];
+    return typeof value === 'string' && value !== '' ? [value] : [];
+  });
+}
+
+function scopesOf(scope: unknown): string[] {
+  return typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope.map(String) : [];
+}

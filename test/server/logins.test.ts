@@ -1,0 +1,121 @@
+/**
+ * Logging in to a running server: SCRAM bound to the TLS connection, CRAM-MD5 with a secret that the command wrote, and
+ * a lock-out that all session threads count together.
+ */
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { connect, type TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Posthorn, startPosthorn } from '../lib/server.ts';
+
+let server: Posthorn;
+let password: string;
+
+beforeAll(async () => {
+  server = await startPosthorn({
+    config: { auth: { failureDelay: 0, lockOut: { afterFromClient: 3 } }, throughput: { sessionThreads: 2 } },
+  });
+  const added = await server.command('user', 'add', 'bob', '--secret', '--config', server.configFile);
+  password = /password of bob: (\S+)/.exec(added.stdout)?.[1] ?? '';
+  expect(added.stderr).toBe('');
+});
+afterAll(async () => {
+  await server?.stop();
+  server?.remove();
+});
+
+/** A client of one line at a time. */
+async function open(port: number) {
+  const socket: TLSSocket = connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: readFileSync(server.certificateFile),
+  });
+  const lines: string[] = [];
+  let waiting: (() => void) | undefined;
+  let rest = '';
+  socket.setEncoding('latin1');
+  socket.on('data', (text: string) => {
+    const parts = (rest + text).split('\r\n');
+    rest = parts.pop()!;
+    lines.push(...parts);
+    waiting?.();
+  });
+  const line = async (): Promise<string> => {
+    while (lines.length === 0) await new Promise<void>((resolve) => (waiting = resolve));
+    return lines.shift()!;
+  };
+  await line();
+  return {
+    socket,
+    line,
+    ask: (text: string) => (socket.write(`${text}\r\n`), line()),
+    async until(last: RegExp) {
+      const all: string[] = [];
+      do all.push(await line());
+      while (!last.test(all.at(-1)!));
+      return all;
+    },
+  };
+}
+
+const encode = (text: string | Uint8Array) => Buffer.from(text).toString('base64');
+const challengeIn = (line: string) => Buffer.from(line.replace(/^(334|\+) /, ''), 'base64').toString();
+const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+
+/** What a client of SCRAM says last. */
+function scramProof(header: string, binding: Buffer, serverFirst: string): { last: string; verifier: string } {
+  const [, nonce = '', salt = '', iterations = ''] = /^r=([^,]+),s=([^,]+),i=(\d+)$/.exec(serverFirst) ?? [];
+  const salted = pbkdf2Sync(password, Buffer.from(salt, 'base64'), Number(iterations), 32, 'sha256');
+  const clientKey = hmac(salted, 'Client Key');
+  const withoutProof = `c=${encode(Buffer.concat([Buffer.from(header), binding]))},r=${nonce}`;
+  const message = `n=bob,r=client,${serverFirst},${withoutProof}`;
+  const signature = hmac(createHash('sha256').update(clientKey).digest(), message);
+  const proof = clientKey.map((byte, at) => byte ^ signature[at]!);
+  return { last: `${withoutProof},p=${encode(proof)}`, verifier: `v=${encode(hmac(hmac(salted, 'Server Key'), message))}` };
+}
+
+it.each([
+  ['pop3s', 'tls-exporter'],
+  ['submissions', 'tls-server-end-point'],
+] as const)('SCRAM-SHA-256-PLUS on %s, bound by %s, proves both to each other', async (listener, binding) => {
+  const client = await open(server.ports[listener]);
+  client.socket.write(listener === 'pop3s' ? 'CAPA\r\n' : 'EHLO client.example\r\n');
+  const offered = await client.until(listener === 'pop3s' ? /^\.$/ : /^250 /);
+  expect(offered.join('\n')).toMatch(/(SASL|AUTH) SCRAM-SHA-256-PLUS SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN/);
+  const data =
+    binding === 'tls-exporter'
+      ? client.socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))
+      : createHash('sha256').update(client.socket.getPeerCertificate().raw).digest();
+  const header = `p=${binding},,`;
+  const first = challengeIn(await client.ask(`AUTH SCRAM-SHA-256-PLUS ${encode(`${header}n=bob,r=client`)}`));
+  const { last, verifier } = scramProof(header, data, first);
+  expect(challengeIn(await client.ask(encode(last)))).toBe(verifier);
+  expect(await client.ask('')).toMatch(/^(\+OK bob has|235 2\.7\.0)/);
+  client.socket.destroy();
+});
+
+it('CRAM-MD5 by a secret that `posthorn user add --secret` wrote', async () => {
+  const client = await open(server.ports.pop3s);
+  const challenge = challengeIn(await client.ask('AUTH CRAM-MD5'));
+  const digest = createHmac('md5', password).update(challenge).digest('hex');
+  expect(await client.ask(encode(`bob ${digest}`))).toMatch(/^\+OK bob has/);
+  client.socket.destroy();
+});
+
+it('a client is locked out by all threads at once, but not from the user it logged in as', async () => {
+  const login = async (name: string, secret: string) => {
+    const client = await open(server.ports.pop3s);
+    const answer = await client.ask(`AUTH PLAIN ${encode(`\0${name}\0${secret}`)}`);
+    client.socket.destroy();
+    return answer;
+  };
+  const answers: string[] = [];
+  for (let at = 0; at < 6; at += 1) answers.push((await login('nobody', `guess ${at}`)).slice(0, 14));
+  expect(answers).toEqual([
+    ...Array.from({ length: 3 }, () => '-ERR [AUTH] Wr'),
+    ...Array.from({ length: 3 }, () => '-ERR [SYS/TEMP'),
+  ]);
+  expect(await login('bob', password)).toMatch(/^\+OK bob has/);
+});
