@@ -55,6 +55,11 @@ describe('reading', () => {
     const carol = { name: 'carol', scram, secret: 'hunter2hunter2', certificates: [print], addresses: [] };
     expect(result).toEqual({ ok: true, users: [carol] });
   });
+  it('keys of SCRAM with too few iterations are refused', () => {
+    const keys = Array.from({ length: 2 }, () => `${'A'.repeat(43)}=`).join(':');
+    const text = problemsIn(`alice: { scram: "${['SCRAM-SHA-256', '1000:c2FsdHNhbHRzYWx0', keys].join('$')}" }`);
+    expect(text).toMatch(/alice\.scram: expected keys of SCRAM-SHA-256/);
+  });
   it('a secret or keys that are none are never shown', () => {
     const text = problemsIn('alice:\n  secret: hunter2\n  scram: hunter3\n');
     expect(text).toMatch(/alice\.secret: expected a password of 8 to 255 characters of ASCII/);

@@ -49,7 +49,7 @@ const userSchema = z.strictObject({
   scram: z
     .string()
     .regex(
-      /^SCRAM-SHA-256\$([4-9]\d{3}|[1-9]\d{4,6}):[A-Za-z0-9+/]{11,88}={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/,
+      /^SCRAM-SHA-256\$(409[6-9]|4[1-9]\d\d|[5-9]\d{3}|[1-9]\d{4,6}):[A-Za-z0-9+/]{11,88}={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/,
       'expected keys of SCRAM-SHA-256, as `posthorn user password --scram` writes them',
     )
     .optional(),

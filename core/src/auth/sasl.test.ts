@@ -138,6 +138,10 @@ describe('PLAIN', () => {
   ])('is not %j', (text) => {
     expect(read(text)).toBeUndefined();
   });
+  it('takes fields of 255 octets', () => {
+    const long = 'é'.repeat(127) + 'x';
+    expect(read(`\0${long}\0${long}`)).toEqual({ name: long, password: long });
+  });
   it('is not what is not UTF-8', () => {
     expect(readPlain(Buffer.from([0, 97, 0, 0xff, 0xfe]))).toBeUndefined();
   });
