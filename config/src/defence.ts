@@ -46,6 +46,10 @@ export const limitsSchema = z
   .prefault({});
 
 export const policyShape = {
+  bareLineEnds: z
+    .enum(['refuse', 'normalise'])
+    .default('refuse')
+    .describe('A message with a bare CR or LF: rejected (550), or each made CRLF. Neither ever ends a message (SMTP smuggling).'),
   proxyFrom: z
     .array(network)
     .default([])

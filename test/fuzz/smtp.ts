@@ -27,6 +27,8 @@ const PREFIXES = [
   'EHLO client.example\r\nAUTH LOGIN\r\n',
   'EHLO client.example\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n',
   'EHLO client.example\r\nSTARTTLS\r\n',
+  'EHLO client.example\r\nXCLIENT ADDR=198.51.100.9 HELO=c.example\r\nMAIL FROM:<a@b.example>\r\n',
+  'LHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<team@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n',
 ];
 const NASTY = [
   '\r',
@@ -148,7 +150,8 @@ async function play(input: Buffer, random: Random, chunkBytes: Random, events: b
   const submission = random(3) === 0;
   const kit = createKit({
     profile: {
-      kind: submission ? 'submission' : 'smtp',
+      kind: submission ? 'submission' : random(4) === 0 ? 'lmtp' : 'smtp',
+      bareLineEnds: random(4) === 0 ? 'normalise' : 'refuse',
       plaintextLogin: random(2) === 0 ? 'always' : 'never',
       requireTls: random(8) === 0,
     },
@@ -162,7 +165,7 @@ async function play(input: Buffer, random: Random, chunkBytes: Random, events: b
   });
   if (events && random(4) === 0) kit.sink.prepare = (writer) => (writer.slow = true);
   const output = new RecordingOutput();
-  const client = random(4) === 0 ? '127.0.0.1' : '192.0.2.7';
+  const client = random(4) === 0 ? '192.0.2.99' : random(4) === 0 ? '127.0.0.1' : '192.0.2.7';
   const session = createSmtpSession(kit.ports, kit.profile, { address: client, port: 1, sessionId: 'S' }, output);
   session.start();
   let at = 0;

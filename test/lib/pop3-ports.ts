@@ -17,6 +17,8 @@ export const TEST_POP3_PROFILE: Pop3Profile = {
   plaintextLogin: 'always',
   maxLineBytes: 255,
   maxErrors: 10,
+  maxUnknownCommands: 100,
+  maxIdleCommands: 1000,
 };
 
 export interface TestMessage {

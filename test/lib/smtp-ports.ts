@@ -59,6 +59,7 @@ export const TEST_PROFILE: SmtpProfile = {
   requireTls: false,
   plaintextLogin: 'never',
   earlyTalkers: 'allow',
+  bareLineEnds: 'refuse',
   limits: TEST_LIMITS,
 };
 

@@ -36,6 +36,9 @@ interface Row<S extends State, A> {
 /** What a listener with `requireTls` does in clear. */
 const BEFORE_TLS = new Set(['CAPA', 'STLS', 'QUIT']);
 
+/** Commands that keep a session alive and do nothing else. */
+const IDLE = new Set(['NOOP', 'RSET', 'CAPA']);
+
 /** A row, ready to run in the state it is for. */
 type Run<S extends State> = (c: Conversation, state: S, argument: string | undefined) => Outcome | Promise<Outcome>;
 
@@ -98,17 +101,22 @@ export function runCommand(
   const space = text.indexOf(' ');
   const verb = (space < 0 ? text : text.slice(0, space)).toUpperCase();
   const argument = space < 0 || space === text.length - 1 ? undefined : text.slice(space + 1);
+  if (!AUTHORIZATION.has(verb) && !TRANSACTION.has(verb)) {
+    c.tally.unknown += 1;
+    return refuse('Unknown command');
+  }
+  c.tally.idle = IDLE.has(verb) ? c.tally.idle + 1 : 0;
   if (state.at === 'authorization') {
     const run = AUTHORIZATION.get(verb);
     if (run !== undefined) {
       const misplaced = c.profile.requireTls && c.tls === undefined && !BEFORE_TLS.has(verb);
       return misplaced ? refuse('Nothing without TLS: use STLS first') : run(c, state, argument);
     }
-    return TRANSACTION.has(verb) ? refuse('Log in first') : refuse('Unknown command');
+    return refuse('Log in first');
   }
   const run = TRANSACTION.get(verb);
   if (run !== undefined) return run(c, state, argument);
-  return AUTHORIZATION.has(verb) ? refuse('You are logged in already') : refuse('Unknown command');
+  return refuse('You are logged in already');
 }
 
 function table<S extends State>(...rows: readonly (readonly [string, Run<S>])[]): ReadonlyMap<string, Run<S>> {

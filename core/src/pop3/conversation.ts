@@ -26,6 +26,9 @@ export interface Tally {
   retrievedBytes: number;
   deleted: number;
   errors: number;
+  unknown: number;
+  /** NOOP, RSET and CAPA since the last command of another kind. */
+  idle: number;
 }
 
 export interface Conversation {

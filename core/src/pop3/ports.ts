@@ -51,6 +51,9 @@ export interface Pop3Profile {
   readonly maxLineBytes: number;
   /** Commands answered by -ERR, failed logins among them, before the session is closed. */
   readonly maxErrors: number;
+  /** Unknown commands, and NOOP, RSET and CAPA in a row: past so many the session is closed. */
+  readonly maxUnknownCommands: number;
+  readonly maxIdleCommands: number;
 }
 
 export interface Pop3Ports {

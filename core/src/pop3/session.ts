@@ -45,7 +45,7 @@ export function createPop3Session(ports: Pop3Ports, profile: Pop3Profile, peer: 
 class Pop3Session implements Session, Conversation {
   readonly ports: Pop3Ports;
   readonly profile: Pop3Profile;
-  readonly tally: Tally = { retrieved: 0, retrievedBytes: 0, deleted: 0, errors: 0 };
+  readonly tally: Tally = { retrieved: 0, retrievedBytes: 0, deleted: 0, errors: 0, unknown: 0, idle: 0 };
   facts: SessionFacts;
   tls: TlsFacts | undefined;
 
@@ -218,6 +218,11 @@ class Pop3Session implements Session, Conversation {
     if (outcome.fault && ++this.tally.errors >= this.profile.maxErrors) {
       this.ports.counters.add('pop3.too-many-errors');
       this.#end('too many errors');
+      return;
+    }
+    if (this.tally.unknown > this.profile.maxUnknownCommands || this.tally.idle > this.profile.maxIdleCommands) {
+      this.ports.counters.add('pop3.too-many-commands');
+      this.#end('too many commands that do nothing');
       return;
     }
     this.#waiting = 'nothing';

@@ -102,6 +102,8 @@ export interface SmtpProfile {
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
   /** What becomes of a client that talks before the banner. */
   readonly earlyTalkers: 'allow' | 'refuse';
+  /** A bare CR or LF in a message: refused with the message, or made CRLF. Neither ever ends it. */
+  readonly bareLineEnds: 'refuse' | 'normalise';
   readonly limits: SmtpLimits;
 }
 

@@ -7,6 +7,7 @@
 import type { Verdict } from '../hook/contract.ts';
 import { ChunkStream } from '../wire/chunk-stream.ts';
 import { DotStream } from '../wire/dot-stream.ts';
+import { LineEndNormaliser } from '../wire/line-end-normaliser.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { MessageWriter, SmtpLimits } from './ports.ts';
@@ -25,13 +26,25 @@ export class Reception {
   blocked = false;
   readonly #limits: SmtpLimits;
   readonly #stream: DotStream | ChunkStream;
+  /** Where bare line ends are mended in place of refused. */
+  readonly #normaliser: LineEndNormaliser | undefined;
   #abandoned = false;
 
-  constructor(writer: MessageWriter, limits: SmtpLimits, framing: Framing, sinceMs: number) {
+  constructor(
+    writer: MessageWriter,
+    limits: SmtpLimits,
+    framing: Framing,
+    bareLineEnds: 'refuse' | 'normalise',
+    sinceMs: number,
+  ) {
     this.writer = writer;
     this.sinceMs = sinceMs;
     this.#limits = limits;
-    const take = (chunk: Uint8Array, from: number, to: number): void => this.#write(chunk, from, to);
+    const write = (chunk: Uint8Array, from: number, to: number): void => this.#write(chunk, from, to);
+    const normaliser = bareLineEnds === 'normalise' && framing !== 'binary-chunks' ? new LineEndNormaliser(write) : undefined;
+    this.#normaliser = normaliser;
+    const take =
+      normaliser === undefined ? write : (chunk: Uint8Array, from: number, to: number): void => normaliser.take(chunk, from, to);
     this.#stream = framing === 'dot' ? new DotStream(take) : new ChunkStream(take, framing === 'binary-chunks');
   }
 
@@ -56,21 +69,26 @@ export class Reception {
   /** The last chunk is whole: only for messages that come in chunks. */
   finish(): void {
     if (this.#stream instanceof ChunkStream) this.#stream.finish();
+    this.#normaliser?.finish();
   }
 
   /** The reply to a message that cannot be taken as far as it is here; undefined when it can. */
   refusal(): Reply | undefined {
-    const { bareLineEnd, sizeBytes, headerBytes, longestLineBytes } = this.#stream;
-    if (bareLineEnd) return bareLineEnd550;
+    const { sizeBytes, headerBytes, longestLineBytes } = this.#normaliser ?? this.#stream;
+    if (this.#hasBareLineEnd) return bareLineEnd550;
     if (sizeBytes > this.#limits.maxMessageBytes) return messageTooLarge552;
     if ((headerBytes ?? sizeBytes) > this.#limits.maxHeaderBytes) return headerTooLarge552;
     if (longestLineBytes > this.#limits.maxTextLineBytes) return textLineTooLong500;
     return this.writer.failure === undefined ? undefined : insufficientStorage452;
   }
 
+  get #hasBareLineEnd(): boolean {
+    return this.#normaliser === undefined && this.#stream.bareLineEnd;
+  }
+
   #write(chunk: Uint8Array, from: number, to: number): void {
     if (this.#abandoned) return;
-    if (this.#stream.bareLineEnd || this.#stream.sizeBytes > this.#limits.maxMessageBytes) {
+    if (this.#hasBareLineEnd || (this.#normaliser ?? this.#stream).sizeBytes > this.#limits.maxMessageBytes) {
       this.#abandoned = true;
       this.blocked = false;
       this.writer.drop();
@@ -98,5 +116,6 @@ export function beginReception(
   gatherEvidence(transaction.evidence, verdict.evidence);
   if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
   transaction.collect(writer);
-  return new Reception(writer, conversation.profile.limits, framing, conversation.ports.clock.monotonic());
+  const { limits, bareLineEnds } = conversation.profile;
+  return new Reception(writer, limits, framing, bareLineEnds, conversation.ports.clock.monotonic());
 }

@@ -120,6 +120,8 @@ export function wireReception(parts: ReceptionParts): Reception {
           ...common,
           maxLineBytes: listener.limits.maxLineBytes,
           maxErrors: listener.limits.maxErrors,
+          maxUnknownCommands: listener.limits.maxUnknownCommands,
+          maxIdleCommands: listener.limits.maxIdleCommands,
         };
         const ports: Pop3Ports = { ...pop3, hooks };
         return (peer: Peer, output) => createPop3Session(ports, profile, peer, output);
@@ -128,6 +130,7 @@ export function wireReception(parts: ReceptionParts): Reception {
         ...common,
         kind: listener.protocol,
         earlyTalkers: listener.earlyTalkers,
+        bareLineEnds: listener.bareLineEnds,
         limits: {
           ...listener.limits,
           maxMessageBytes: listener.maxMessageBytes,
