@@ -19,7 +19,10 @@ const SLOT_BYTES = 24;
 /** The lock, and a pad to keep times where a Float64Array can reach them. */
 const BUCKET_BYTES = 8 + SLOTS * SLOT_BYTES;
 const DEFAULT_BUCKETS = 8192;
-const MAX_SPINS = 20_000;
+/** As long as another thread that runs may take; then it has lost its turn on the processor, and is waited for. */
+const MAX_SPINS = 200;
+const WAIT_MS = 1;
+const MAX_WAITS = 50;
 
 /** 1.6 MiB at the usual size, for 65,536 keys. @param buckets of eight entries each. */
 export function createLedgerMemory(buckets = DEFAULT_BUCKETS): SharedArrayBuffer {
@@ -61,6 +64,7 @@ export class Ledger {
     const after = next(before);
     if (after !== before) this.#put(own ?? free, tags, after);
     Atomics.store(this.#cells, bucket, 0);
+    Atomics.notify(this.#cells, bucket, 1);
   }
 
   #put(slot: number, tags: readonly [number, number], entry: LedgerEntry | undefined): void {
@@ -85,5 +89,9 @@ export class Ledger {
 
   #lock(bucket: number): void {
     for (let spins = 0; spins < MAX_SPINS; spins += 1) if (Atomics.compareExchange(this.#cells, bucket, 0, 1) === 0) return;
+    for (let waits = 0; waits < MAX_WAITS; waits += 1) {
+      Atomics.wait(this.#cells, bucket, 1, WAIT_MS);
+      if (Atomics.compareExchange(this.#cells, bucket, 0, 1) === 0) return;
+    }
   }
 }
