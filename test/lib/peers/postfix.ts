@@ -12,9 +12,15 @@ export interface PostfixOptions {
   /**
    * What becomes of accepted mail. `hold`: it stays in the queue, on disk, and the delivery side sleeps. `discard`: the
    * queue manager hands it to a transport that throws it away.
+   * `lmtp`: all of it to the LMTP server on this loopback port, with XFORWARD.
    * `relay`: all of it to the smart host on this loopback port. `maildir`: into a Maildir of this user of the machine.
    */
-  readonly mail: 'hold' | 'discard' | { readonly relayPort: number } | { readonly maildir: string };
+  readonly mail:
+    | 'hold'
+    | 'discard'
+    | { readonly relayPort: number }
+    | { readonly lmtpPort: number }
+    | { readonly maildir: string };
   /** Sessions that must fit at once. */
   readonly sessions?: number;
   /** Turns the command line into the one to start (a bench puts the server into a group whose CPU it counts). */
@@ -133,6 +139,10 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
   } else if (options.mail === 'discard') {
     main['default_transport'] = 'discard:';
     main['mydestination'] = '';
+  } else if ('lmtpPort' in options.mail) {
+    main['default_transport'] = `lmtp:inet:127.0.0.1:${options.mail.lmtpPort}`;
+    main['lmtp_send_xforward_command'] = 'yes';
+    main['mydestination'] = '';
   } else if ('relayPort' in options.mail) {
     main['relayhost'] = `[127.0.0.1]:${options.mail.relayPort}`;
     main['mydestination'] = '';
@@ -173,6 +183,7 @@ function masterCf(port: number): string {
     ['proxymap', 'unix', '-', '-', 'n', '-', '-', 'proxymap'],
     ['smtp', 'unix', '-', '-', 'n', '-', '-', 'smtp'],
     ['relay', 'unix', '-', '-', 'n', '-', '-', 'smtp'],
+    ['lmtp', 'unix', '-', '-', 'n', '-', '-', 'lmtp'],
     ['error', 'unix', '-', '-', 'n', '-', '-', 'error'],
     ['discard', 'unix', '-', '-', 'n', '-', '-', 'discard'],
     ['retry', 'unix', '-', '-', 'n', '-', '-', 'error'],
