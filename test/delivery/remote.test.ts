@@ -121,6 +121,29 @@ describe('a message to another server', () => {
     expect(peer.messages).toEqual([]);
   });
 
+  it.each([
+    ['small', true, 10],
+    ['small, without PIPELINING', false, 10],
+    ['streamed', true, 200_000],
+    ['streamed, without PIPELINING', false, 200_000],
+  ])('goes octet by octet to a peer that takes binary mail: %s', async (_how, pipelining, size) => {
+    const extensions = ['CHUNKING', 'BINARYMIME', ...(pipelining ? ['PIPELINING'] : [])];
+    const peer = await sink({ extensions, script: { RCPT: ({ line }) => (line.includes('<no') ? '550 5.1.1 no' : undefined) } });
+    const rig = rigTo(peer);
+    const text = Buffer.from(`a: b\r\n\r\n\xff\n.\r\n.\r\nQUIT\r${'\n\r\0'.repeat(size)}.`, 'latin1');
+    const binary = { to: ['no@y.test', 'b@y.test'], text, envelope: { body: 'binarymime' } } as const;
+    const first = rig.send(binary);
+    const second = rig.send({ to: ['c@y.test'] });
+    expect(await first).toEqual([expect.stringMatching(/^failed: 550/), expect.stringMatching(/^delivered/)]);
+    expect(await second).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.messages.find((one) => one.to.includes('b@y.test'))!.data.equals(text)).toBe(true);
+    expect(peer.commands).toContain(`0 BDAT ${text.length} LAST`);
+    expect(peer.commands.some((line) => line.endsWith(' BODY=BINARYMIME'))).toBe(true);
+    expect(await rig.send({ ...binary, to: ['no@y.test'] })).toEqual([expect.stringMatching(/^failed: 550/)]);
+    expect(await rig.send({ to: ['c@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(peer.messages).toHaveLength(3);
+  });
+
   it('fails for good, unsent, when it is larger than the peer takes', async () => {
     const peer = await sink({ extensions: ['SIZE 20', 'PIPELINING'] });
     const rig = rigTo(peer);

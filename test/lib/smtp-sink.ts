@@ -107,6 +107,8 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     let to: string[] = [];
     let held = '';
     let inData = false;
+    /** Octets of a BDAT that are still to come; undefined outside of one. Each is taken for the last. */
+    let chunkBytes: number | undefined;
     let deaf = false;
 
     function keep(socket: Socket): void {
@@ -168,6 +170,9 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
         case 'DATA':
           inData = act('DATA', line, to.length > 0 ? '354 go on' : '503 5.5.1 no recipients');
           return;
+        case 'BDAT':
+          chunkBytes = Number(line.split(' ')[1]);
+          return;
         case 'STAR':
           if (!act('STARTTLS', line, '220 2.0.0 go on')) return;
           if (sink.script['tls'] === undefined) startTls();
@@ -194,10 +199,25 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       to = [];
     }
 
+    function endOfChunk(bytes: number): void {
+      const wire = Buffer.from(held.slice(0, bytes), 'latin1');
+      held = held.slice(bytes);
+      chunkBytes = undefined;
+      if (act('dot', 'BDAT', `250 2.0.0 queued as ${connection}-${message}`)) {
+        messages.push({ from, to, wire, data: wire, connection, secure });
+        for (const { count, resolve } of waiters) if (messages.length >= count) resolve();
+      }
+      message++;
+      to = [];
+    }
+
     function read(chunk: Buffer): void {
       held += chunk.toString('latin1');
       while (!deaf && held !== '') {
-        if (inData) {
+        if (chunkBytes !== undefined) {
+          if (held.length < chunkBytes) return;
+          endOfChunk(chunkBytes);
+        } else if (inData) {
           const at = held.startsWith('.\r\n') ? -2 : held.indexOf(END);
           if (at === -1) {
             if (sink.script['body'] !== undefined) act('body', '', '');

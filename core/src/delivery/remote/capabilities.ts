@@ -3,6 +3,8 @@
 export interface Capabilities {
   readonly pipelining: boolean;
   readonly eightBitMime: boolean;
+  /** BDAT, and anything in it (RFC 3030 §2, §3). */
+  readonly binaryMime: boolean;
   readonly smtpUtf8: boolean;
   readonly startTls: boolean;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
@@ -15,6 +17,7 @@ export interface Capabilities {
 export const NO_CAPABILITIES: Capabilities = {
   pipelining: false,
   eightBitMime: false,
+  binaryMime: false,
   smtpUtf8: false,
   startTls: false,
   size: undefined,
@@ -36,6 +39,8 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
   return {
     pipelining: found.has('PIPELINING'),
     eightBitMime: found.has('8BITMIME'),
+    // RFC 3030 §3: without CHUNKING there is no way to send it.
+    binaryMime: found.has('BINARYMIME') && found.has('CHUNKING'),
     smtpUtf8: found.has('SMTPUTF8'),
     startTls: found.has('STARTTLS'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,

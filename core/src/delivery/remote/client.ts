@@ -8,6 +8,7 @@
 import type { Result } from '../reply.ts';
 import { loginSteps } from './login.ts';
 import { type Capabilities, NO_CAPABILITIES, readCapabilities } from './capabilities.ts';
+import { asLastChunk } from './last-chunk.ts';
 import { stuffWhole } from './dot-stuff.ts';
 import { linesOf, type RawReply, ReplyReader, textOf } from './reply-reader.ts';
 import { type OutgoingMessage, Transaction } from './transaction.ts';
@@ -96,13 +97,15 @@ export class SmtpClient {
       return `552 5.3.4 message of ${message.sizeBytes} bytes is larger than the ${limit} bytes the mail host takes`;
     }
     // RFC 3030 §3: by DATA its bare CR and LF would be taken for line ends, or for the end.
-    if (message.binary === true) return '554 5.6.3 message is binary and cannot be sent to the mail host';
+    if (message.binary === true && !this.#capabilities.binaryMime) {
+      return '554 5.6.3 message is binary and the mail host does not offer BINARYMIME';
+    }
     // RFC 6531 §3.2: neither addresses nor header may be sent as UTF-8 to a host that does not know it.
     if (message.smtpUtf8 === true && !this.#capabilities.smtpUtf8) {
       return '553 5.6.7 message needs SMTPUTF8 and the mail host does not offer it';
     }
     // RFC 6152 §3: convert, or fail for good. Sending 8-bit bytes anyway would let a 7-bit hop corrupt them unseen.
-    if (message.eightBit && !this.#capabilities.eightBitMime) {
+    if (message.eightBit && message.binary !== true && !this.#capabilities.eightBitMime) {
       return '554 5.6.3 message has 8-bit content and the mail host does not offer 8BITMIME';
     }
     return undefined;
@@ -286,7 +289,8 @@ export class SmtpClient {
     const next = this.#capabilities.pipelining ? this.#output.following() : undefined;
     if (next !== undefined) this.#following = this.#open(next);
     transaction.bodySent();
-    this.#output.write(stuffWhole(content, this.#following?.opening() ?? ''));
+    const behind = this.#following?.opening() ?? '';
+    this.#output.write(transaction.message.binary === true ? asLastChunk(content, behind) : stuffWhole(content, behind));
   }
 
   /** A message is done: on with the one already under way behind it, or idle. */

@@ -10,6 +10,7 @@ import type { Clock } from '../../mail/clock.ts';
 import type { Result } from '../reply.ts';
 import { SmtpClient, type SessionEnd } from './client.ts';
 import { DotStuffer } from './dot-stuff.ts';
+import { lastChunkLine, OctetCounter } from './last-chunk.ts';
 import type { Target } from './mx.ts';
 import { type TlsPolicy, tlsOptions } from './tls-policy.ts';
 import type { OutgoingMessage } from './transaction.ts';
@@ -184,20 +185,24 @@ export class Connection {
   }
 
   async #stream(message: SendableMessage): Promise<void> {
-    const stuffer = new DotStuffer();
+    const binary = message.binary === true;
+    const framing = binary ? new OctetCounter(message.sizeBytes) : new DotStuffer();
+    let end: Uint8Array;
     try {
+      if (binary) this.#socket.write(lastChunkLine(message.sizeBytes));
       for await (const chunk of message.body()) {
         // The chunk is only lent until the next is asked for, so it has to be out by then; that is the backpressure too.
-        if (!(await this.#flush(stuffer.push(chunk)))) return;
+        if (!(await this.#flush(framing.push(chunk)))) return;
         this.#deadline = this.#options.clock.monotonic() + this.#options.timeouts.blockMs;
       }
+      end = framing.end();
     } catch (error) {
       this.client.fail(`451 4.3.0 the message could not be read: ${codeOf(error)}`);
       return;
     }
     if (this.#closed || this.client.stage !== 'body') return;
     this.client.bodyEnds();
-    this.#socket.write(stuffer.end());
+    if (end.length > 0) this.#socket.write(end);
     this.#rearm();
   }
 

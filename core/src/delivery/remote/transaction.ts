@@ -49,7 +49,8 @@ export class Transaction {
     this.#stage = resetFirst ? 'rset' : 'mail';
     this.#results = message.recipients.map(() => undefined);
     const size = capabilities.size === undefined ? '' : ` SIZE=${message.sizeBytes}`;
-    const body = message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '';
+    const binary = message.binary === true ? ' BODY=BINARYMIME' : undefined;
+    const body = binary ?? (message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '');
     const utf8 = message.smtpUtf8 === true && capabilities.smtpUtf8 ? ' SMTPUTF8' : '';
     this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}${utf8}\r\n`;
   }
@@ -63,13 +64,14 @@ export class Transaction {
     return this.#replies > 0;
   }
 
-  /** What to write first: everything up to DATA where the peer pipelines. */
+  /** What to write first: everything up to DATA, or to BDAT, where the peer pipelines. */
   opening(): string {
     const reset = this.#stage === 'rset' ? 'RSET\r\n' : '';
     if (!this.#pipelined) return reset === '' ? this.#mail : reset;
     let text = reset + this.#mail;
     for (const recipient of this.message.recipients) text += `RCPT TO:<${recipient}>\r\n`;
-    return `${text}DATA\r\n`;
+    // RFC 3030 §2: BDAT waits for nobody, but a message for nobody is not worth its octets.
+    return this.message.binary === true ? text : `${text}DATA\r\n`;
   }
 
   /** The final dot was written. */
@@ -128,6 +130,12 @@ export class Transaction {
     this.#rcpt++;
     if (this.#rcpt < this.message.recipients.length) {
       return this.#pipelined ? 'wait' : this.#send(`RCPT TO:<${this.message.recipients[this.#rcpt]}>\r\n`);
+    }
+    if (this.message.binary === true) {
+      this.needsReset = this.#accepted === 0 && this.#mailRefusal === undefined;
+      if (this.#accepted === 0) return this.#finish(undefined);
+      this.#stage = 'body';
+      return 'body';
     }
     this.#stage = 'data';
     if (this.#pipelined) return 'wait';
