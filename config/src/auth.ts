@@ -44,6 +44,15 @@ export const authSchema = z
         for: duration.default(600_000).describe('How long who is past the limit is refused.'),
       })
       .prefault({}),
+    source: z
+      .record(z.string(), z.record(z.string(), z.unknown()))
+      .refine((source) => Object.keys(source).length === 1, { error: 'expected one source with its options' })
+      .nullable()
+      .default(null)
+      .describe(
+        'Where users are beside `users`: `{ ldap: {…} }`, `{ http: {…} }`, or a package or file of yours with its options.',
+      ),
+    sourceRefresh: duration.default(300_000).describe('How often the list of users is asked for again.'),
     oauth: z
       .strictObject({
         issuer: z.string().min(1).optional().describe('`iss` of the tokens; needed with `jwks`.'),

@@ -65,6 +65,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     },
     auth: {
       ...auth,
+      source: auth.source === null ? null : sourceWithPaths(auth.source, folder),
       oauth: auth.oauth === null ? null : { ...auth.oauth, clientSecretFile: absolute(auth.oauth.clientSecretFile) },
     },
     listeners: config.listeners.map((listener) => ({
@@ -78,6 +79,23 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       return Object.fromEntries(Object.entries(entry).map(([name, options]) => [pluginName(name, folder), options]));
     }),
   };
+}
+
+/** Options of a source that end in `File` are paths. */
+function sourceWithPaths(
+  source: Record<string, Record<string, unknown>>,
+  folder: string,
+): Record<string, Record<string, unknown>> {
+  const option = ([key, value]: [string, unknown]) => [
+    key,
+    key.endsWith('File') && typeof value === 'string' ? resolve(folder, value) : value,
+  ];
+  return Object.fromEntries(
+    Object.entries(source).map(([name, options]) => [
+      pluginName(name, folder),
+      Object.fromEntries(Object.entries(options).map(option)) as Record<string, unknown>,
+    ]),
+  );
 }
 
 /** A plugin is named by its package, or by a file: what begins with a dot or a slash, or ends as code does. */

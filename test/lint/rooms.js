@@ -40,12 +40,14 @@ const PACKAGES = {
   core: ['config'],
   sdk: ['core'],
   plugin: ['sdk'],
-  workers: ['config', 'core', 'sdk', 'bayes', 'clamav', 'sender-auth', 'queue-level', 'queue-memory'],
+  workers: ['config', 'core', 'sdk', 'bayes', 'clamav', 'sender-auth', 'queue-level', 'queue-memory', 'users-http', 'users-ldap'],
 };
 
 /** One library, one room. */
 const LIBRARIES = {
   level: /^plugins\/(queue-level|bayes)\//,
+  jose: /^core\/src\/auth\//,
+  ldapts: /^plugins\/users-ldap\//,
   piscina: /^workers\/src\/hook\/pool/,
   mailauth: /^plugins\/sender-auth\//,
   yaml: /^config\//,

@@ -31,8 +31,12 @@ export class LoginGate {
     return false;
   }
 
-  /** Counts how a try ended. @returns its result: a success at once, a failure late. */
-  conclude(proven: boolean, account: string, clientAddress: string): Promise<LoginResult> {
+  /**
+   * Counts how a try ended.
+   * @param spentMs what the check has taken: a failure waits so much less, so that its time tells nothing of the user.
+   * @returns its result: a success at once, a failure late.
+   */
+  conclude(proven: boolean, account: string, clientAddress: string, spentMs = 0): Promise<LoginResult> {
     const nowMs = this.#clock.monotonic();
     if (proven) {
       this.#throttle.succeeded(account, clientAddress, nowMs);
@@ -41,7 +45,7 @@ export class LoginGate {
     }
     this.#throttle.failed(account, clientAddress, nowMs);
     this.#counters.add('auth.failures');
-    const delayMs = this.#failureDelayMs();
+    const delayMs = Math.max(0, this.#failureDelayMs() - spentMs);
     if (delayMs === 0) return Promise.resolve(WRONG);
     return new Promise((resolve) => this.#clock.after(delayMs, () => resolve(WRONG)));
   }

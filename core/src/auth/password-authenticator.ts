@@ -17,6 +17,7 @@ import { Proofs } from './proofs.ts';
 import { clientNetwork } from '../wire/client-network.ts';
 import { DEFAULT_PASSWORD_COST, formatPasswordHash, PasswordHashError, verifyPassword } from './password.ts';
 import { DEFAULT_THROTTLE_LIMITS, Throttle, type ThrottleLimits } from './throttle.ts';
+import type { UserSource } from './user-source.ts';
 import { Turnstile } from './turnstile.ts';
 import { VerifiedLogins } from './verified-logins.ts';
 
@@ -58,6 +59,8 @@ export interface AuthenticatorOptions {
   readonly stableKey: Uint8Array;
   /** Asks whoever gives tokens out; absent where nobody does (`forms.bearer` is false then). */
   readonly bearer?: () => BearerCheck | undefined;
+  /** Where users are that `findUser` marks with `elsewhere`; absent where there is no source. */
+  readonly source?: () => Pick<UserSource, 'verify'> | undefined;
   /** Counts of failures; without it they are this authenticator's alone. `clock.monotonic` is its clock. */
   readonly ledger?: Ledger;
   /** What is configured now, in place of the defaults. */
@@ -72,6 +75,7 @@ export interface AuthenticatorOptions {
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
 const OWN_BUCKETS = 256;
+const MAX_ASKING = 20;
 
 /** Makes an Authenticator with tables and a random key of its own. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -85,6 +89,8 @@ class PasswordAuthenticator implements Authenticator {
   readonly #gate: LoginGate;
   readonly #proofs: Proofs;
   readonly #turnstile: Turnstile;
+  /** Questions to the source wait for others, and take no thread of ours. */
+  readonly #asking: Turnstile;
   readonly #pending = new Map<string, Promise<LoginResult>>();
   readonly #pendingByClient = new Map<string, number>();
   readonly #nobodysHash: string;
@@ -98,6 +104,7 @@ class PasswordAuthenticator implements Authenticator {
     this.#gate = new LoginGate(throttle, options.clock, options.counters, () => today().failureDelayMs);
     this.#proofs = new Proofs(this.#gate, options.findUser, options.stableKey);
     this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
+    this.#asking = new Turnstile(MAX_ASKING, limits.maxWaiting);
     this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
   }
 
@@ -138,13 +145,15 @@ class PasswordAuthenticator implements Authenticator {
     const user = findUser(name);
     const account = user?.name ?? name;
     if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
-    const storedHash = user?.passwordHash ?? this.#nobodysHash;
+    // Whoever is not known might be so to the source: its answer and its time are the same for all it does not know.
+    const source = user === undefined || user.elsewhere === true ? this.#options.source?.() : undefined;
+    const storedHash = user?.passwordHash ?? (source === undefined ? this.#nobodysHash : 'elsewhere');
     const digest = this.#remembered.digest(account, storedHash, password);
     if (this.#remembered.has(account, digest, clock.monotonic())) {
       counters.add('auth.remembered');
       return Promise.resolve({ ok: true, user: account });
     }
-    return this.#verifyOnce(user, account, storedHash, password, digest, clientAddress);
+    return this.#verifyOnce(user, account, storedHash, password, digest, clientAddress, source);
   }
 
   /** A client that opens ten connections at once pays for one computation. */
@@ -155,6 +164,7 @@ class PasswordAuthenticator implements Authenticator {
     password: string,
     digest: Buffer,
     clientAddress: string,
+    source: Pick<UserSource, 'verify'> | undefined,
   ): Promise<LoginResult> {
     const network = clientNetwork(clientAddress);
     const key = `${network} ${digest.toString('base64')}`;
@@ -164,19 +174,29 @@ class PasswordAuthenticator implements Authenticator {
     const fromClient = this.#pendingByClient.get(network) ?? 0;
     const computed =
       fromClient < this.#limits.maxPendingPerClient
-        ? this.#turnstile.run(() => this.#matches(account, password, storedHash))
+        ? source === undefined
+          ? this.#turnstile.run(() => this.#matches(account, password, storedHash))
+          : this.#asking.run(() => this.#verified(source, account, password))
         : undefined;
     if (computed === undefined) {
       this.#options.counters.add('auth.busy');
       return Promise.resolve(THROTTLED);
     }
     this.#pendingByClient.set(network, fromClient + 1);
+    const startedAtMs = this.#options.clock.monotonic();
     const result = computed.then((match): LoginResult | Promise<LoginResult> => {
       this.#pending.delete(key);
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
       else this.#pendingByClient.set(network, left);
-      return this.#conclude(user?.passwordHash !== undefined, account, match, digest, clientAddress);
+      return this.#conclude(
+        user?.passwordHash !== undefined || (user !== undefined && source !== undefined),
+        account,
+        match,
+        digest,
+        clientAddress,
+        startedAtMs,
+      );
     });
     this.#pending.set(key, result);
     return result;
@@ -188,11 +208,22 @@ class PasswordAuthenticator implements Authenticator {
     match: boolean | 'failed',
     digest: Buffer,
     clientAddress: string,
+    startedAtMs: number,
   ): LoginResult | Promise<LoginResult> {
     if (match === 'failed') return THROTTLED;
+    const nowMs = this.#options.clock.monotonic();
     const proven = match && exists;
-    if (proven) this.#remembered.add(account, digest, this.#options.clock.monotonic());
-    return this.#gate.conclude(proven, account, clientAddress);
+    if (proven) this.#remembered.add(account, digest, nowMs);
+    return this.#gate.conclude(proven, account, clientAddress, nowMs - startedAtMs);
+  }
+
+  async #verified(source: Pick<UserSource, 'verify'>, account: string, password: string): Promise<boolean | 'failed'> {
+    try {
+      return await source.verify(account, password);
+    } catch (error) {
+      this.#options.log.error('auth.source-failed', { cause: String(error) });
+      return 'failed';
+    }
   }
 
   async #matches(account: string, password: string, storedHash: string): Promise<boolean | 'failed'> {

@@ -8,6 +8,8 @@ export interface User {
   readonly name: string;
   /** `$argon2id$…` PHC string; without it no login by a password. */
   readonly passwordHash?: string;
+  /** Kept by the user source (auth/user-source), which is asked about passwords. */
+  readonly elsewhere?: true;
   /** `SCRAM-SHA-256$…`: see auth/scram-keys.ts. */
   readonly scram?: string;
   /** A password in clear, for CRAM-MD5 and APOP. */

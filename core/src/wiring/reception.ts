@@ -158,7 +158,9 @@ export function wireReception(parts: ReceptionParts): Reception {
  * SCRAM only when everybody with a password can use it: clients choose the strongest and ask for no other.
  */
 function formsOf({ auth }: Config, users: readonly User[]): LoginForms {
-  const withPassword = users.filter((user) => user.passwordHash !== undefined || user.scram !== undefined);
+  const withPassword = users.filter(
+    (user) => user.passwordHash !== undefined || user.scram !== undefined || user.elsewhere === true,
+  );
   return {
     password: true,
     secret: users.some((user) => user.secret !== undefined),

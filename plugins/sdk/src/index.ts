@@ -17,4 +17,5 @@ export type {
   StoredMessage,
 } from '@posthorn/core/queue/store';
 export { StoreError } from '@posthorn/core/queue/store';
+export type { SourceUser, UserSource, UserSourcePlugin } from '@posthorn/core/auth/user-source';
 export type { QueueStoreOptions, QueueStorePlugin } from './queue-store.ts';

@@ -23,6 +23,7 @@ import { createLog } from '../log.ts';
 import { listenerTls } from './listener-tls.ts';
 import { createMessageSink } from './message-sink.ts';
 import { stableKeyOf } from '../stable-key.ts';
+import { openUserSource } from '../user-source.ts';
 import { shareOf } from '../threads.ts';
 
 const BEAT_MS = 500;
@@ -88,11 +89,13 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   });
   let reception: Reception | undefined;
   let bearer = bearerCheckOf(config);
+  let source = await openUserSource(config);
   const authenticator = createAuthenticator({
     findUser: (name) => reception?.user(name),
     forms: () => reception?.forms ?? NO_FORMS,
     stableKey: stableKeyOf(config.data),
     bearer: () => bearer,
+    source: () => source,
     ledger: new Ledger(data.loginLedger),
     throttle: () => throttleLimits(life.settings.config, data.processes),
     // The ledger is for all threads, and each has a beginning of its own.
@@ -195,6 +198,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
     try {
       // A thread that is just being started listens by its first settings before it changes anything.
       await begun;
+      source = await openUserSource(settings.config);
       if (equipment !== undefined) await hooks.load(hookSettingsOf(settings), equipment);
       await listen(settings);
       post({ to: 'main.reloaded', token });

@@ -3,6 +3,7 @@
  * and questions. It touches no mail: when it dies the servers drain by themselves, and nothing acknowledged is lost.
  */
 import { readdir } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { ListenerConfig } from '@posthorn/config';
 import type { OwnedLog } from '../log.ts';
 import { createLog } from '../log.ts';
@@ -10,6 +11,7 @@ import type { ServerQuestion, Settings, TlsMaterial, ToMaster, ToServer } from '
 import { checkPorts } from './ports-free.ts';
 import { Slot } from './slot.ts';
 import { type Sizes, sizesOf } from '../threads.ts';
+import { withSourceUsers } from './source-users.ts';
 import { readTls } from './tls-files.ts';
 import { TlsUpkeep } from './tls-upkeep.ts';
 
@@ -85,6 +87,7 @@ class Supervisor implements Master {
   readonly #questions = new Map<number, Question>();
   readonly #ended = Promise.withResolvers<void>();
   #settings: Settings;
+  #usersTimer: NodeJS.Timeout | undefined;
   #nextToken = 1;
   #announced = false;
   /** Ends with the last reload asked for, however that ended. */
@@ -97,6 +100,7 @@ class Supervisor implements Master {
     this.ended = this.#ended.promise;
     this.#log = createLog({ ...settings.config.log, fields: {} });
     this.#sizes = sizesOf(settings.config.throughput);
+    this.#watchUsers();
     this.#tls = new TlsUpkeep(
       {
         log: this.#log,
@@ -145,6 +149,32 @@ class Supervisor implements Master {
     const whatever = () => undefined;
     this.#reloading = ended.then(whatever, whatever);
     return ended;
+  }
+
+  /** Asks the source of users again now and then, where there is one. */
+  #watchUsers(): void {
+    const { sourceRefresh } = this.#settings.config.auth;
+    this.#usersTimer = setTimeout(() => {
+      this.#reloading = this.#reloading.then(() => this.#refreshUsers());
+      void this.#reloading.then(() => this.#stopping ?? this.#watchUsers());
+    }, sourceRefresh);
+    this.#usersTimer.unref();
+  }
+
+  async #refreshUsers(): Promise<void> {
+    const former = this.#settings;
+    if (former.config.auth.source === null || this.#stopping !== undefined) return;
+    try {
+      const own = former.users.filter((user) => user.elsewhere === undefined);
+      const users = await withSourceUsers(former.config, own);
+      if (isDeepStrictEqual(users, former.users)) return;
+      this.#settings = { ...former, users };
+      await this.#tellSettings();
+      this.#log.info('users-changed', { users: users.length });
+    } catch (error) {
+      this.#settings = former;
+      this.#log.error('users-not-refreshed', { cause: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   async #reload(): Promise<void> {
@@ -201,6 +231,7 @@ class Supervisor implements Master {
   async #stop(): Promise<void> {
     this.#log.info('stopping');
     this.#tls.stop();
+    clearTimeout(this.#usersTimer);
     const graceMs = 2 * this.#settings.config.shutdown.graceMs + KILL_AFTER_MS;
     await Promise.all(this.#slots.map((slot) => slot.stop(graceMs)));
     this.#log.info('stopped');

@@ -6,6 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { type Config, explain, loadConfig, loadUsers, type Problem } from '@posthorn/config';
 import type { Settings } from '../ipc.ts';
 import { SettingsError } from './settings-error.ts';
+import { withSourceUsers } from './source-users.ts';
 import { readTls } from './tls-files.ts';
 
 export { SettingsError } from './settings-error.ts';
@@ -37,6 +38,6 @@ function textOf(problems: readonly Problem[]): string {
  */
 export async function readSettings(file: string, onSelfSigned: (file: string) => void = () => undefined): Promise<Settings> {
   const config = readConfig(file);
-  const users = readUsers(config);
+  const users = await withSourceUsers(config, readUsers(config));
   return { config, users, tls: await readTls(config, onSelfSigned), hostname: config.hostname };
 }

@@ -1,0 +1,106 @@
+/**
+ * The user source over LDAP (RFC 4511): everybody under `base` that `filter` finds is a user; a password is right when the
+ * entry can bind with it. A connection of its own for each question, with a deadline: nothing is held between them.
+ * Rejects with the library's error when the directory cannot be asked, so that nobody is refused for that.
+ */
+import { readFileSync } from 'node:fs';
+import { Client, InvalidCredentialsError, NoSuchObjectError } from 'ldapts';
+import { z, type SourceUser, type UserSource } from '@posthorn/sdk';
+
+export const ldapOptions = z.strictObject({
+  url: z.string().regex(/^ldaps?:\/\/[^/\s]+\/?$/, 'expected ldap://host:port or ldaps://host:port'),
+  startTls: z.boolean().default(false).describe('StartTLS before anything is said; for `ldap://`.'),
+  caFile: z.string().min(1).optional().describe('PEM file with the CAs of the server.'),
+  plaintext: z.boolean().default(false).describe('Passwords may go in clear to another machine.'),
+  bindDn: z.string().default('').describe('Who searches; empty: anonymous.'),
+  bindPasswordFile: z.string().min(1).optional(),
+  base: z.string().min(1).describe('Where users are, with what is below it.'),
+  filter: z
+    .string()
+    .regex(/^\(.*\)$/, 'expected a filter in brackets')
+    .default('(objectClass=inetOrgPerson)'),
+  name: attribute().default('uid').describe('Attribute with the login name.'),
+  addresses: z.array(attribute()).default(['mail']).describe('Attributes with addresses.'),
+  timeoutMs: z.int().min(100).max(60_000).default(5000),
+});
+
+export type LdapOptions = z.output<typeof ldapOptions>;
+
+function attribute() {
+  return z.string().regex(/^[A-Za-z][A-Za-z0-9-]*$/, 'expected the name of an attribute');
+}
+
+const PAGE_ENTRIES = 500;
+
+/** @throws Error when the options would send passwords in clear to another machine, or a file cannot be read. */
+export function createLdapSource(options: LdapOptions): UserSource {
+  const { url, startTls, caFile, plaintext, bindDn, bindPasswordFile, base, filter, name, addresses, timeoutMs } = options;
+  const here = /^ldap:\/\/(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:|\/|$)/.test(url);
+  if (url.startsWith('ldap:') && !startTls && !plaintext && !here)
+    throw new Error('ldap:// to another machine needs startTls, or plaintext: true');
+  const bindPassword = bindPasswordFile === undefined ? '' : readFileSync(bindPasswordFile, 'utf8').trimEnd();
+  const tlsOptions = caFile === undefined ? {} : { ca: [readFileSync(caFile)] };
+
+  async function connected<T>(use: (client: Client) => Promise<T>): Promise<T> {
+    const secure = url.startsWith('ldaps:') ? { tlsOptions } : {};
+    const client = new Client({ url, timeout: timeoutMs, connectTimeout: timeoutMs, ...secure });
+    try {
+      if (startTls) await client.startTLS(tlsOptions);
+      return await use(client);
+    } finally {
+      // The answer is there, or it will never be: what unbinding says changes neither.
+      await client.unbind().catch(() => undefined);
+    }
+  }
+
+  async function search(wanted: string): Promise<{ dn: string; names: string[]; addresses: string[] }[]> {
+    return await connected(async (client) => {
+      if (bindDn !== '') await client.bind(bindDn, bindPassword);
+      const { searchEntries } = await client.search(base, {
+        scope: 'sub',
+        filter: wanted,
+        attributes: [name, ...addresses],
+        paged: { pageSize: PAGE_ENTRIES },
+      });
+      return searchEntries.map((entry) => ({
+        dn: entry.dn,
+        names: textsOf(entry[name]),
+        addresses: addresses.flatMap((one) => textsOf(entry[one])),
+      }));
+    });
+  }
+
+  return {
+    async list() {
+      const found = await search(filter);
+      return found.flatMap((entry): SourceUser[] => {
+        const [first] = entry.names;
+        return first === undefined ? [] : [{ name: first, addresses: entry.addresses }];
+      });
+    },
+    async verify(login, password) {
+      // RFC 4513 §5.1.2: a bind without a password succeeds, and proves nothing.
+      if (login === '' || password === '') return false;
+      const [entry, ...more] = await search(`(&${filter}(${name}=${escaped(login)}))`);
+      if (entry === undefined || more.length > 0) return false;
+      return await connected(async (client) => {
+        try {
+          await client.bind(entry.dn, password);
+          return true;
+        } catch (error) {
+          if (error instanceof InvalidCredentialsError || error instanceof NoSuchObjectError) return false;
+          throw error;
+        }
+      });
+    },
+  };
+}
+
+/** RFC 4515 §3: what a client said is a value, and never a piece of the filter. */
+function escaped(value: string): string {
+  return [...Buffer.from(value, 'utf8')].map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('');
+}
+
+function textsOf(value: unknown): string[] {
+  return [value].flat().filter((one): one is string => typeof one === 'string' && one !== '');
+}

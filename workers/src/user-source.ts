@@ -1,0 +1,30 @@
+/**
+ * Makes the source of users that the configuration names under `auth.source`. Used by the supervisor, which lists, and by
+ * session threads, which verify.
+ */
+import { pathToFileURL } from 'node:url';
+import type { Config } from '@posthorn/config';
+import type { UserSource, UserSourcePlugin } from '@posthorn/core/auth/user-source';
+import { userSource as http } from '@posthorn/users-http';
+import { userSource as ldap } from '@posthorn/users-ldap';
+
+const OURS: ReadonlyMap<string, UserSourcePlugin> = new Map([http, ldap].map((plugin) => [plugin.name, plugin]));
+
+/** @returns undefined where there is none. Rejects with an Error for the operator when it cannot be made. */
+export async function openUserSource({ auth: { source } }: Config): Promise<UserSource | undefined> {
+  if (source === null) return undefined;
+  const [name = '', options] = Object.entries(source)[0] ?? [];
+  try {
+    const plugin = OURS.get(name) ?? (await load(name));
+    return plugin.create(options);
+  } catch (error) {
+    throw new Error(`auth.source.${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+async function load(name: string): Promise<UserSourcePlugin> {
+  const module = (await import(name.startsWith('/') ? pathToFileURL(name).href : name)) as { readonly userSource?: unknown };
+  const plugin = module.userSource as Partial<UserSourcePlugin> | undefined;
+  if (plugin?.kind !== 'user-source' || typeof plugin.create !== 'function') throw new Error('it exports no userSource');
+  return plugin as UserSourcePlugin;
+}
