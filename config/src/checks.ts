@@ -49,6 +49,11 @@ function checkListeners({ listeners }: Config, report: Report): void {
     if (sameAddress !== undefined)
       report(['listeners', index, 'address'], 'value', `listeners[${sameAddress}] has this address already`);
     else addresses.set(`${host} ${port}`, index);
+    for (const key of ['proxyFrom', 'xclientFrom'] as const) {
+      for (const [at, network] of listener[key].entries()) {
+        if (/\/0+$/.test(network)) report(['listeners', index, key, at], 'value', 'would let the whole world say who it is');
+      }
+    }
     if (listener.protocol === 'lmtp' && port === 25) {
       report(['listeners', index, 'address'], 'value', 'LMTP is not to be spoken on port 25 (RFC 2033)');
     }

@@ -48,6 +48,7 @@ export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recogn
 
 // Commands out of place.
 export const helloFirst503 = new Reply(503, '5.5.1', 'Say HELO or EHLO first');
+export const lhloFirst503 = new Reply(503, '5.5.1', 'Say LHLO first');
 export const mailFirst503 = new Reply(503, '5.5.1', 'MAIL first');
 export const nestedMail503 = new Reply(503, '5.5.1', 'Nested MAIL command');
 export const bdatBegun503 = new Reply(503, '5.5.1', 'Not after BDAT: send the rest by BDAT, or RSET');

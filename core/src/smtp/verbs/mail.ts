@@ -11,6 +11,7 @@ import {
   authenticationRequired530,
   badSender501,
   helloFirst503,
+  lhloFirst503,
   mailSyntax501,
   messageTooLarge552,
   nestedMail503,
@@ -34,7 +35,7 @@ export const mail: Command<MailArguments> = {
   stage: 'mail',
   rule: (conversation) => {
     const { profile } = conversation;
-    if (conversation.helo === undefined) return helloFirst503;
+    if (conversation.helo === undefined) return conversation.isLmtp ? lhloFirst503 : helloFirst503;
     if (conversation.transaction !== undefined) return nestedMail503;
     if (profile.kind === 'submission' && conversation.user === undefined) {
       return conversation.takesPassword || !conversation.offersStartTls ? authenticationRequired530 : startTlsFirst530;
