@@ -22,12 +22,25 @@ export function addCheck(program: Command): void {
       const users = readUsers(config);
       for (const text of await tlsWarnings(config)) warn(`warning: ${text}`);
       const plugins = await readPlugins(config, file);
+      await checkLogins(config);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
       const names = plugins.length === 0 ? 'no plugins' : `plugins ${plugins.map(({ manifest }) => manifest.name).join(', ')}`;
       process.stdout.write(
         `${file} is fine: ${count(users.length, 'user')}, ${count(Object.keys(config.domains).length, 'domain')}, ${names}\n`,
       );
     });
+}
+
+/** @throws CliError when the source of users or the check of tokens cannot be made; neither is asked. */
+async function checkLogins(config: Config): Promise<void> {
+  const { openUserSource } = await import('../user-source.ts');
+  const { bearerCheckOf } = await import('../session/logins.ts');
+  try {
+    await openUserSource(config);
+    bearerCheckOf(config);
+  } catch (error) {
+    throw new CliError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /** A certificate that ends soon, a key that others can read: nothing that keeps a server from starting. */
