@@ -98,6 +98,15 @@ describe('the examples of the RFCs', () => {
   });
 });
 
+it('a client that could bind its channel is refused only where PLUS was offered', async () => {
+  const channelBinding = { exporter: () => Buffer.alloc(32), serverEndPoint: () => undefined };
+  const over = { tls: { version: 'TLSv1.3', cipher: 'X', channelBinding } };
+  expect(await start('SCRAM-SHA-256', 'y,,n=user,r=abc', context(over))).toMatchObject({ is: 'failure', why: 'credentials' });
+  const without = context(over, { allowed: ['SCRAM-SHA-256'] });
+  expect(await start('SCRAM-SHA-256', 'y,,n=user,r=abc', without)).toMatchObject({ is: 'challenge' });
+  expect(await start('SCRAM-SHA-256', 'n,,n=user,r=abc', context(over))).toMatchObject({ is: 'challenge' });
+});
+
 describe('names in SCRAM', () => {
   it('may hold commas and equals signs, written in their own way', async () => {
     const names: string[] = [];

@@ -51,7 +51,7 @@ function begin(context: SaslContext, response: Buffer, plus: boolean): SaslStep 
   const refuse = (cause: string): SaslStep => ({ is: 'failure', why: 'credentials', name, cause });
   if (actAs !== undefined && nameOf(actAs) !== written) return refuse('wants to act as another user');
   // RFC 5802 §6: it can bind channels and saw no PLUS, although we offer it: somebody between us took it away.
-  if (flag === 'y' && bindsChannel(context)) return refuse('channel binding was hidden from the client');
+  if (flag === 'y' && offersPlus(context)) return refuse('channel binding was hidden from the client');
   if (plus !== (bindingName !== undefined))
     return malformed('channel binding belongs to PLUS, and PLUS to channel binding', name);
   const data = bindingName === undefined ? Buffer.alloc(0) : channelData(context.tls?.channelBinding, bindingName);
@@ -93,6 +93,10 @@ async function finish({ name, login, binding, nonce, clientFirstBare, serverFirs
 function bindsChannel({ tls }: SaslContext): boolean {
   const binding = tls?.channelBinding;
   return binding !== undefined && (binding.exporter() !== undefined || binding.serverEndPoint() !== undefined);
+}
+
+function offersPlus(context: SaslContext): boolean {
+  return bindsChannel(context) && (context.authenticator.forms.allowed?.includes('SCRAM-SHA-256-PLUS') ?? true);
 }
 
 function channelData(binding: ChannelBinding | undefined, name: string): Uint8Array | undefined {
