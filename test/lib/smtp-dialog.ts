@@ -3,6 +3,7 @@
  *   # comment
  *   @profile kind=submission starttls=false plaintextLogin=always    the listener
  *   @limits maxErrors=3                                              its limits
+ *   @requests dsn=true maxHoldSeconds=3600                           what may be asked of delivery
  *   @client 127.0.0.1                                                the peer's address
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook rcpt defer Come back later                                 what a stage says: pass, reject, defer, quarantine, evidence NAME WEIGHT
@@ -12,10 +13,12 @@
  *   S: @ehlo STARTTLS, AUTH PLAIN LOGIN    the reply to EHLO: what is always offered, and these
  *   @tls      the handshake that STARTTLS asked for is done
  *   @drain    @timeout    @closes
- *   @stored from=<…> to=a@b,c@d utf8 quarantine=…    the next message that was stored, and with M: its lines
+ *   @stored from=<…> to=a@b,c@d utf8 quarantine=… asks=JSON    the next message that was stored, and with M: its lines
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
+import { NO_REQUESTS } from '@posthorn/core/smtp/requests';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit } from './smtp-ports.ts';
 import { formsOf, tlsOf } from './test-tls.ts';
@@ -189,9 +192,17 @@ function storedBy(kit: Kit): StoredExpectation[] {
     envelope:
       `from=<${envelope.reversePath}> to=${envelope.recipients.map((one) => one.address).join(',')}` +
       (envelope.smtpUtf8 === true ? ' utf8' : '') +
-      (envelope.quarantine === undefined ? '' : ` quarantine=${envelope.quarantine}`),
+      (envelope.quarantine === undefined ? '' : ` quarantine=${envelope.quarantine}`) +
+      asksOf(envelope),
     text,
   }));
+}
+
+/** What is asked of delivery, as JSON: for the message, then for each recipient that has something. */
+function asksOf({ ret, envid, deliverBy, holdUntilMs, priority, requireTls, tlsOptional, recipients }: Envelope): string {
+  const message = { ret, envid, deliverBy, holdUntilMs, priority, requireTls, tlsOptional };
+  const asks = JSON.stringify([message, ...recipients.map(({ notify, orcpt }) => ({ notify, orcpt }))]);
+  return /[a-z]/.test(asks) ? ` asks=${asks}` : '';
 }
 
 function valueOf(dialog: Dialog, key: string): string | undefined {
@@ -218,7 +229,12 @@ function kitOf(dialog: Dialog, async: boolean): Kit {
     hooks[stage] = () => (async ? new Promise((resolve) => setImmediate(() => resolve(verdict))) : verdict);
   }
   const forms = formsOf(wordsOf(dialog, 'logins'));
-  const kit = createKit({ profile: pairs('profile'), limits: pairs('limits'), hooks, forms });
+  const kit = createKit({
+    profile: { ...pairs('profile'), requests: { ...NO_REQUESTS, ...pairs('requests') } },
+    limits: pairs('limits'),
+    hooks,
+    forms,
+  });
   const sink = pairs('sink');
   if (sink['begin'] === 'full') kit.sink.begin = 'full';
   if (sink['accept'] !== undefined) kit.sink.accept = { ok: false, why: sink['accept'] as 'full', cause: 'as the test wants it' };

@@ -8,6 +8,7 @@ import type { Resolution } from '@posthorn/core/directory/directory';
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { LogFields } from '@posthorn/core/observe/log';
 import type { Accepted, MessageWriter, SmtpLimits, SmtpPorts, SmtpProfile, Submission } from '@posthorn/core/smtp/ports';
+import { NO_REQUESTS } from '@posthorn/core/smtp/requests';
 import type { Session, SessionOutput } from '@posthorn/core/wire/session';
 import { createTestAuthenticator } from './test-authenticator.ts';
 
@@ -60,6 +61,7 @@ export const TEST_PROFILE: SmtpProfile = {
   plaintextLogin: 'never',
   earlyTalkers: 'allow',
   bareLineEnds: 'refuse',
+  requests: NO_REQUESTS,
   limits: TEST_LIMITS,
 };
 

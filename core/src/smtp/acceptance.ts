@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { GivenEvidence, Verdict } from '../hook/contract.ts';
 import type { Envelope, Origin } from '../mail/envelope.ts';
 import { editHeader, isHeaderEdit, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
-import { countFields } from '../mail/header-scan.ts';
+import { countFields, scanHeader, unfoldedValue } from '../mail/header-scan.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
 import { isAscii } from '../wire/address.ts';
 import { Reply } from '../wire/reply.ts';
@@ -211,6 +211,16 @@ function queuedReply(id: string): Reply {
   return new Reply(250, ok250.enhanced, `Ok: queued as ${id}`);
 }
 
+const TLS_OPTIONAL = { tlsOptional: true } as const;
+
+/** `TLS-Required: No`, once; REQUIRETLS is stronger (RFC 8689 §4.1, §5). */
+function asksForDelivery({ conversation, transaction, bytes }: Arrival): boolean {
+  if (!conversation.profile.requests.requireTls || transaction.parameters.requests.requireTls === true) return false;
+  if (countFields(bytes.header, 'tls-required') !== 1) return false;
+  const field = scanHeader(bytes.header).find(({ name }) => name === 'tls-required');
+  return field !== undefined && unfoldedValue(bytes.header, field).toLowerCase() === 'no';
+}
+
 function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | undefined): Envelope {
   const { transaction, id, origin, receivedAtMs } = arrival;
   const recipients = [...transaction.recipients.values()];
@@ -222,6 +232,8 @@ function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | un
     origin,
     sizeBytes,
     body: transaction.parameters.body,
+    ...transaction.parameters.requests,
+    ...(asksForDelivery(arrival) ? TLS_OPTIONAL : {}),
     // An alias or a plugin may lead to an address that needs it, too.
     ...(transaction.parameters.smtpUtf8 || !recipients.every(({ address }) => isAscii(address)) ? { smtpUtf8: true } : {}),
     ...(quarantine === undefined ? {} : { quarantine }),

@@ -10,6 +10,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
+import type { Requests } from './requests.ts';
 
 /** Collects the bytes of one message as they come in; owned by one transaction, given back by exactly one of `drop` or the sink. */
 export interface MessageWriter {
@@ -104,6 +105,8 @@ export interface SmtpProfile {
   readonly earlyTalkers: 'allow' | 'refuse';
   /** A bare CR or LF in a message: refused with the message, or made CRLF. Neither ever ends it. */
   readonly bareLineEnds: 'refuse' | 'normalise';
+  /** What clients may ask of delivery. */
+  readonly requests: Requests;
   readonly limits: SmtpLimits;
 }
 

@@ -10,6 +10,7 @@ export const chunkFollows = new Reply(0, '', '', 'readOn');
 // Good answers.
 export const ok250 = new Reply(250, '2.0.0', 'Ok');
 export const senderOk250 = new Reply(250, '2.1.0', 'Sender ok');
+export const senderOkPriority250 = new Reply(250, '2.3.6', '0 is the priority for clients that are not trusted');
 export const recipientOk250 = new Reply(250, '2.1.5', 'Recipient ok');
 export const readyForTls220 = new Reply(220, '2.0.0', 'Ready to start TLS', 'startTls');
 export const recipientTakes250 = new Reply(250, '2.1.5', 'Message accepted for this recipient');
@@ -45,6 +46,10 @@ export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemente
 export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII without SMTPUTF8');
 export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII without SMTPUTF8');
 export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recognized or not implemented');
+
+export const deliverByTooSoon555 = new Reply(555, '5.5.4', 'Delivery cannot be that soon');
+export const holdTooLong501 = new Reply(501, '5.5.4', 'Held for longer than allowed');
+export const tlsForRequireTls530 = new Reply(530, '5.7.10', 'REQUIRETLS needs TLS');
 
 // Commands out of place.
 export const helloFirst503 = new Reply(503, '5.5.1', 'Say HELO or EHLO first');

@@ -8,7 +8,7 @@ import type { Recipient } from '../mail/envelope.ts';
 import type { GivenEvidence } from '../hook/contract.ts';
 import type { Resolution } from '../directory/directory.ts';
 import type { Reply } from '../wire/reply.ts';
-import type { MailParameters } from './parameters.ts';
+import type { MailParameters, RcptParameters } from './parameters.ts';
 import type { MessageWriter } from './ports.ts';
 import type { Reception } from './reception.ts';
 
@@ -84,10 +84,11 @@ export class Transaction {
   /**
    * Adds what an address leads to. `original` is kept where an alias changed the address.
    * @param address canonical text, such as `wire/address` gives it.
+   * @param asked what its RCPT asked of delivery; kept through aliases (RFC 3461 §5.2.7.1).
    */
-  addRecipient(address: string, resolution: Resolution): void {
+  addRecipient(address: string, resolution: Resolution, asked: RcptParameters = {}): void {
     if (resolution.is !== 'known') {
-      this.#add({ address });
+      this.#add({ address, ...asked });
       return;
     }
     for (const target of resolution.targets) {
@@ -95,6 +96,7 @@ export class Transaction {
         address: target.address,
         ...(target.address === address ? {} : { original: address }),
         ...(target.to === 'mailbox' ? { mailbox: target.mailbox } : {}),
+        ...asked,
       });
     }
   }

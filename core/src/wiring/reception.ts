@@ -17,6 +17,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { createPop3Session } from '../pop3/session.ts';
 import type { Pop3Ports, Pop3Profile } from '../pop3/ports.ts';
+import { NO_REQUESTS } from '../smtp/requests.ts';
 import { createSmtpSession } from '../smtp/session.ts';
 import type { MessageSink, SmtpPorts, SmtpProfile } from '../smtp/ports.ts';
 import { createAddressMatcher } from './addresses.ts';
@@ -131,6 +132,8 @@ export function wireReception(parts: ReceptionParts): Reception {
         kind: listener.protocol,
         earlyTalkers: listener.earlyTalkers,
         bareLineEnds: listener.bareLineEnds,
+        // What is announced has to be kept, and delivery keeps none of it.
+        requests: NO_REQUESTS,
         limits: {
           ...listener.limits,
           maxMessageBytes: listener.maxMessageBytes,

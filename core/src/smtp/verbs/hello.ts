@@ -54,12 +54,28 @@ function offer(conversation: Conversation): Reply {
   // LMTP answers for each recipient without being asked.
   if (!isLmtp) lines += '\nPRDR';
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
+  lines += offerOfRequests(conversation);
   if (conversation.offersStartTls) lines += '\nSTARTTLS';
   const logins = offerOfAuth(conversation);
   if (logins !== undefined) lines += `\n${logins}`;
   if (conversation.mayXclient) lines += `\nXCLIENT ${XCLIENT_NAMES.join(' ')}`;
   if (conversation.mayXforward) lines += `\nXFORWARD ${XFORWARD_NAMES.join(' ')}`;
   return new Reply(250, '', lines);
+}
+
+/** What may be asked of delivery here, with its limits. */
+function offerOfRequests({ profile, ports, tls }: Conversation): string {
+  const { dsn, minDeliverBySeconds, maxHoldSeconds, priority, requireTls } = profile.requests;
+  let lines = dsn ? '\nDSN' : '';
+  if (minDeliverBySeconds !== null) lines += minDeliverBySeconds === 0 ? '\nDELIVERBY' : `\nDELIVERBY ${minDeliverBySeconds}`;
+  if (maxHoldSeconds > 0 && profile.kind === 'submission') {
+    const until = new Date(ports.clock.now() + maxHoldSeconds * 1000).toISOString().replace(/\.\d+/, '');
+    lines += `\nFUTURERELEASE ${maxHoldSeconds} ${until}`;
+  }
+  if (priority) lines += '\nMT-PRIORITY';
+  // Nothing that came in clear can be asked to stay secret (RFC 8689 §2).
+  if (requireTls && tls !== undefined) lines += '\nREQUIRETLS';
+  return lines;
 }
 
 /** What the session really holds a client to (RFC 9422 §3). */

@@ -17,6 +17,7 @@ import {
   nestedMail503,
   notUtf8501,
   senderOk250,
+  senderOkPriority250,
   senderTooLong501,
   startTlsFirst530,
   tooManyMessages421,
@@ -42,14 +43,15 @@ export const mail: Command<MailArguments> = {
     }
     return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
   },
-  check: ({ profile }, bytes) => {
+  check: (conversation, bytes) => {
+    const { profile } = conversation;
     const argument = decodeUtf8(bytes);
     if (argument === undefined) return notUtf8501;
     const from = pathStart(argument, 'FROM:');
     if (from < 0) return mailSyntax501;
     const path = parsePath(argument, from, 'nothing');
     if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
-    const parameters = parseMailParameters(argument.slice(path.end), profile.kind === 'submission');
+    const parameters = parseMailParameters(argument.slice(path.end), conversation);
     if (parameters instanceof Reply) return parameters;
     if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
     if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
@@ -65,7 +67,7 @@ export const mail: Command<MailArguments> = {
     if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
     conversation.transaction = transaction;
     conversation.transactions += 1;
-    return senderOk250;
+    return parameters.priorityLowered ? senderOkPriority250 : senderOk250;
   },
 };
 

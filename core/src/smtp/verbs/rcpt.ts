@@ -5,11 +5,11 @@
  */
 import type { Resolution } from '../../directory/directory.ts';
 import { parsePath, type Address } from '../../wire/address.ts';
-import type { Reply } from '../../wire/reply.ts';
+import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
-import { refuseRcptParameters } from '../parameters.ts';
+import { parseRcptParameters, type RcptParameters } from '../parameters.ts';
 import {
   badRecipient501,
   bdatBegun503,
@@ -32,6 +32,7 @@ interface RcptArguments {
   readonly transaction: Transaction;
   readonly address: Address;
   readonly resolution: Resolution;
+  readonly parameters: RcptParameters;
 }
 
 export const rcpt: Command<RcptArguments> = {
@@ -48,8 +49,8 @@ export const rcpt: Command<RcptArguments> = {
     if (!conversation.transaction!.parameters.smtpUtf8 && argument !== bytes) return unicodeRecipient553;
     const { address } = path;
     if (address === null) return badRecipient501;
-    const refused = refuseRcptParameters(argument.slice(path.end));
-    if (refused !== undefined) return refused;
+    const parameters = parseRcptParameters(argument.slice(path.end), conversation);
+    if (parameters instanceof Reply) return parameters;
     const transaction = conversation.transaction!;
     const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
     if (transaction.accepted.length >= maxRecipients) return tooManyRecipients452;
@@ -57,7 +58,7 @@ export const rcpt: Command<RcptArguments> = {
     const resolution = conversation.ports.directory.resolve(address.text);
     if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
     if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
-    return { transaction, address, resolution };
+    return { transaction, address, resolution, parameters };
   },
   ask: (conversation, { transaction, address }) =>
     conversation.ports.hooks.rcpt?.({
@@ -65,10 +66,10 @@ export const rcpt: Command<RcptArguments> = {
       reversePath: transaction.reversePath,
       recipient: address.text,
     }) ?? null,
-  proceed: (conversation, { transaction, address, resolution }, verdict) => {
+  proceed: (conversation, { transaction, address, resolution, parameters }, verdict) => {
     transaction.accepted.push(address.text);
     if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
-    transaction.addRecipient(address.text, resolution);
+    transaction.addRecipient(address.text, resolution, parameters);
     if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
     gatherEvidence(transaction.evidence, verdict.evidence);
     if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
