@@ -144,13 +144,13 @@ export interface Played {
 export async function playDialog(dialog: Dialog, cutting: Cutting, async = false): Promise<Played> {
   const kit = kitOf(dialog, async);
   const output = new RecordingOutput();
-  const client = valueOf(dialog, 'client') ?? '192.0.2.7';
+  const client = clientOf(dialog);
   const session = createSmtpSession(kit.ports, kit.profile, { address: client, port: 4025, sessionId: 'S1' }, output);
   session.start();
   await settled(session);
   let late: Played['late'];
   for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
-    if (step.do === 'tls') session.secured(tlsOf('TLS_AES_128_GCM_SHA256', wordsOf(dialog, 'tls-has')));
+    if (step.do === 'tls') session.secured(tlsFactsOf(dialog));
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
     else {
@@ -205,6 +205,16 @@ function asksOf({ ret, envid, deliverBy, holdUntilMs, priority, requireTls, tlsO
   return /[a-z]/.test(asks) ? ` asks=${asks}` : '';
 }
 
+/** What its handshake makes known. */
+export function tlsFactsOf(dialog: Dialog): ReturnType<typeof tlsOf> {
+  return tlsOf('TLS_AES_128_GCM_SHA256', wordsOf(dialog, 'tls-has'));
+}
+
+/** Address of the peer. */
+export function clientOf(dialog: Dialog): string {
+  return valueOf(dialog, 'client') ?? '192.0.2.7';
+}
+
 function valueOf(dialog: Dialog, key: string): string | undefined {
   return dialog.settings.find((line) => line.startsWith(`${key} `))?.slice(key.length + 1);
 }
@@ -213,7 +223,8 @@ function wordsOf(dialog: Dialog, key: string): string[] {
   return (valueOf(dialog, key) ?? '').split(' ');
 }
 
-function kitOf(dialog: Dialog, async: boolean): Kit {
+/** The listener, sink and hooks that a dialogue's settings ask for. `async`: hooks answer by promise. */
+export function kitOf(dialog: Dialog, async: boolean): Kit {
   const pairs = (key: string): Record<string, unknown> =>
     Object.fromEntries(
       (valueOf(dialog, key) ?? '')
