@@ -1,6 +1,7 @@
 import { it } from 'vitest';
-import { fuzzPop3 } from './pop3.ts';
+import { pop3Target } from './pop3.ts';
+import { playRounds } from './target.ts';
 
 it('the POP3 session keeps its promises whatever bytes and events come', async () => {
-  await fuzzPop3(6000, 1);
+  await playRounds(pop3Target, 6000, 1);
 });

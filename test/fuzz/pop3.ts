@@ -1,8 +1,7 @@
 /**
  * Throws damaged dialogues at the POP3 session, from every state of the protocol: a valid prefix, then lines of the
  * dialogue files with bytes changed, cut and doubled, in chunks of any size, with ports that answer early or late, and
- * events in between. Deterministic for a seed. Short form: pop3.test.ts; long form: `node test/fuzz/pop3.ts [rounds] [seed]`.
- * Throws an error that names the seed of the round that broke a promise.
+ * events in between. Short form: pop3.test.ts; long form: run.ts.
  */
 import type { Pipeline, Verdict } from '@posthorn/core/hook/contract';
 import { createPop3Session } from '@posthorn/core/pop3/session';
@@ -10,6 +9,8 @@ import type { Session } from '@posthorn/core/wire/session';
 import { readPop3Dialogs } from '../lib/pop3-dialog.ts';
 import { createPop3Kit, type Pop3Kit } from '../lib/pop3-ports.ts';
 import { RecordingOutput, settled } from '../lib/smtp-ports.ts';
+import { randomFrom, type Random } from './random.ts';
+import type { FuzzTarget } from './target.ts';
 
 const LOGIN = 'USER alice\r\nPASS secret word\r\n';
 /** One prefix for each state; the last one leaves the session inside of it. */
@@ -30,35 +31,14 @@ const MESSAGES = [
   { uidl: 'c', text: 'no end of line' },
 ];
 
-type Random = (below: number) => number;
+const lines = readPop3Dialogs(new URL('../dialogs/pop3/', import.meta.url))
+  .flatMap((dialog) => dialog.steps.map((step) => step.bytes.toString('latin1')))
+  .flatMap((text) => text.split(/(?<=\r\n)/))
+  .filter((line) => line !== '');
 
-/** mulberry32: small, good enough, the same everywhere. */
-function randomFrom(seed: number): Random {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+export const pop3Target: FuzzTarget = { playRound };
 
-/** Plays `rounds` rounds. @throws Error that names the round's seed when a promise of the session is broken. */
-export async function fuzzPop3(rounds: number, seed: number): Promise<void> {
-  const lines = readPop3Dialogs(new URL('../dialogs/pop3/', import.meta.url))
-    .flatMap((dialog) => dialog.steps.map((step) => step.bytes.toString('latin1')))
-    .flatMap((text) => text.split(/(?<=\r\n)/))
-    .filter((line) => line !== '');
-  for (let round = 0; round < rounds; round++) {
-    try {
-      await playRound(seed + round, lines);
-    } catch (cause) {
-      throw new Error(`fuzz seed ${seed + round}`, { cause });
-    }
-  }
-}
-
-async function playRound(seed: number, lines: readonly string[]): Promise<void> {
+async function playRound(seed: number): Promise<number> {
   const random = randomFrom(seed);
   let text = PREFIXES[random(PREFIXES.length)]!;
   for (let count = 1 + random(10); count > 0; count--) text += damaged(random, lines[random(lines.length)]!);
@@ -69,9 +49,10 @@ async function playRound(seed: number, lines: readonly string[]): Promise<void> 
     const cut = await play(input, randomFrom(seed), (below) => 1 + random(Math.min(below, 40)), false);
     if (whole.said !== cut.said) throw new Error(`cut differently, answered differently:\n${whole.said}\n---\n${cut.said}`);
     if (whole.kit.deleted.join() !== cut.kit.deleted.join()) throw new Error('cut differently, deleted differently');
-  } else {
-    await play(input, randomFrom(seed), (below) => 1 + random(Math.min(below, 100)), true);
+    return 2;
   }
+  await play(input, randomFrom(seed), (below) => 1 + random(Math.min(below, 100)), true);
+  return 1;
 }
 
 function damaged(random: Random, line: string): string {
@@ -159,11 +140,4 @@ function check(kit: Pop3Kit, output: RecordingOutput): void {
   if (broken !== undefined) throw new Error('a failure was logged', { cause: broken.fields?.['cause'] });
   if (kit.deleted.length > 0 && !/\+OK Goodbye, |could not be deleted/.test(output.text) && !output.closed)
     throw new Error('deleted without QUIT');
-}
-
-if (import.meta.main) {
-  const rounds = Number(process.argv[2] ?? 100_000);
-  const seed = Number(process.argv[3] ?? Date.now() % 1e9);
-  process.stdout.write(`${rounds} rounds from seed ${seed}\n`);
-  await fuzzPop3(rounds, seed);
 }

@@ -1,6 +1,7 @@
 import { it } from 'vitest';
-import { fuzzSmtp } from './smtp.ts';
+import { smtpTarget } from './smtp.ts';
+import { playRounds } from './target.ts';
 
 it('the SMTP session keeps its promises whatever bytes and events come', async () => {
-  await fuzzSmtp(8000, 1);
+  await playRounds(smtpTarget, 8000, 1);
 });

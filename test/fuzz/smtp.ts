@@ -1,8 +1,7 @@
 /**
  * Throws damaged dialogues at the SMTP session, from every state of the protocol: the beginning of a dialogue, then lines
  * of all of them with bytes changed, cut, doubled and mixed, in chunks of any size, with hooks that answer early, late or
- * badly, and events in between. Deterministic for a seed. Short form: smtp.test.ts; long form: run.ts. Throws an error
- * that names the seed of the round that broke a promise.
+ * badly, and events in between. Short form: smtp.test.ts; long form: run.ts.
  */
 import type { Pipeline, Verdict } from '@posthorn/core/hook/contract';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
@@ -10,6 +9,7 @@ import { clientOf, kitOf, readDialogs, tlsFactsOf, type Dialog } from '../lib/sm
 import { RecordingOutput, settled, type Kit } from '../lib/smtp-ports.ts';
 import { randomFrom, type Random } from './random.ts';
 import { chunksOf, linesOf, scriptFrom, type Script } from './script.ts';
+import type { FuzzTarget } from './target.ts';
 
 const dialogs = readDialogs(new URL('../dialogs/smtp/', import.meta.url));
 const lines = linesOf(dialogs);
@@ -17,18 +17,9 @@ const lines = linesOf(dialogs);
 /** The largest chunk a socket gives. */
 const SOCKET_READ_BYTES = 64 * 1024;
 
-/** Plays `rounds` rounds. @throws Error that names the round's seed when a promise of the session is broken. */
-export async function fuzzSmtp(rounds: number, seed: number): Promise<void> {
-  for (let round = 0; round < rounds; round += 1) {
-    try {
-      await playRound(seed + round);
-    } catch (cause) {
-      throw new Error(`fuzz smtp, seed ${seed + round}`, { cause });
-    }
-  }
-}
+export const smtpTarget: FuzzTarget = { playRound };
 
-async function playRound(seed: number): Promise<void> {
+async function playRound(seed: number): Promise<number> {
   const random = randomFrom(seed);
   const script = scriptFrom(random, dialogs, lines, 12);
   const late = random(2) === 0;
@@ -39,9 +30,10 @@ async function playRound(seed: number): Promise<void> {
     const cut = await play(script, randomFrom(seed), (below) => 1 + random(Math.min(below, 40)), false, false);
     if (whole.said !== cut.said) throw new Error(`cut differently, answered differently:\n${whole.said}\n---\n${cut.said}`);
     if (JSON.stringify(whole.kit.taken) !== JSON.stringify(cut.kit.taken)) throw new Error('cut differently, stored differently');
-  } else {
-    await play(script, randomFrom(seed), (below) => 1 + random(Math.min(below, 200)), late, true);
+    return 2;
   }
+  await play(script, randomFrom(seed), (below) => 1 + random(Math.min(below, 200)), late, true);
+  return 1;
 }
 
 /** Hooks of a round. Their answers depend only on how often they were asked, so cutting cannot change them. */
