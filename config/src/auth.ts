@@ -39,7 +39,11 @@ export const authSchema = z
         afterFromClient: failures
           .default(30)
           .describe('Failures of one client (IPv6: of its /64) before it is refused for a while.'),
-        afterForUser: failures.default(30).describe('Failures for one user, from wherever, before he is refused for a while.'),
+        afterForUser: failures
+          .default(30)
+          .describe(
+            'Failures for one login name, from wherever, before it is refused for a while, whether somebody has it or not.',
+          ),
         window: duration.default(600_000).describe('Failures are counted over this time.'),
         for: duration.default(600_000).describe('How long who is past the limit is refused.'),
       })

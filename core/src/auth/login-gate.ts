@@ -1,9 +1,12 @@
 /**
  * The one gate that every way to log in goes through: asks the throttle first, counts what failed, and lets each failure
  * wait, so that guessing is slow for a client that asks one at a time. Used by the authenticators of this room.
+ * What is counted is the login as the client gave it, in one spelling, and not the user it leads to: a name and an address
+ * that are locked out together would tell that they are one user's, and so that there is one.
  */
 import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
+import { loginKey } from '../wire/address-key.ts';
 import type { LoginRefusal, LoginResult } from './authenticator.ts';
 import type { Throttle } from './throttle.ts';
 
@@ -24,26 +27,28 @@ export class LoginGate {
     this.#failureDelayMs = failureDelayMs;
   }
 
-  /** May this client try this user now? Counts the refusal. */
-  allows(account: string, clientAddress: string): boolean {
-    if (this.#throttle.allows(account, clientAddress, this.#clock.monotonic())) return true;
+  /** May this client try this login now? Counts the refusal. @param login as the client gave it, whoever has it. */
+  allows(login: string, clientAddress: string): boolean {
+    if (this.#throttle.allows(loginKey(login), clientAddress, this.#clock.monotonic())) return true;
     this.#counters.add('auth.throttled');
     return false;
   }
 
   /**
    * Counts how a try ended.
+   * @param user who it was shown to be; undefined: it failed.
+   * @param login as for `allows`.
    * @param spentMs what the check has taken: a failure waits so much less, so that its time tells nothing of the user.
    * @returns its result: a success at once, a failure late.
    */
-  conclude(proven: boolean, account: string, clientAddress: string, spentMs = 0): Promise<LoginResult> {
+  conclude(user: string | undefined, login: string, clientAddress: string, spentMs = 0): Promise<LoginResult> {
     const nowMs = this.#clock.monotonic();
-    if (proven) {
-      this.#throttle.succeeded(account, clientAddress, nowMs);
+    if (user !== undefined) {
+      this.#throttle.succeeded(loginKey(login), clientAddress, nowMs);
       this.#counters.add('auth.verified');
-      return Promise.resolve({ ok: true, user: account });
+      return Promise.resolve({ ok: true, user });
     }
-    this.#throttle.failed(account, clientAddress, nowMs);
+    this.#throttle.failed(loginKey(login), clientAddress, nowMs);
     this.#counters.add('auth.failures');
     const delayMs = Math.max(0, this.#failureDelayMs() - spentMs);
     if (delayMs === 0) return Promise.resolve(WRONG);

@@ -3,6 +3,7 @@ import type { User } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import { hashPassword } from './password.ts';
 import { createAuthenticator, type AuthenticatorLimits } from './password-authenticator.ts';
+import type { UserSource } from './user-source.ts';
 
 const CHEAP = { memoryKiB: 64, passes: 1, lanes: 1 };
 const CLIENT = '192.0.2.7';
@@ -14,14 +15,16 @@ beforeAll(async () => {
   otherHash = await hashPassword('other', CHEAP);
 });
 
-function rig(limits: Partial<AuthenticatorLimits> = {}) {
+function rig(limits: Partial<AuthenticatorLimits> = {}, source?: Pick<UserSource, 'verify'>) {
   const users = new Map<string, User>([['alice', { name: 'alice', passwordHash: secretHash, addresses: [] }]]);
   const counted = new Map<string, number>();
   const logged: string[] = [];
   const time = { now: 1000 };
   const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: (event) => void logged.push(event), with: () => log };
   const authenticator = createAuthenticator({
-    findUser: (name) => users.get(name) ?? (name === 'alice@example.org' ? users.get('alice') : undefined),
+    findUser: (name) => users.get(name.toLowerCase()) ?? (name === 'alice@example.org' ? users.get('alice') : undefined),
+    findHolder: () => undefined,
+    source: () => source,
     clock: { now: () => time.now, monotonic: () => time.now, after: () => () => undefined },
     log,
     counters: { add: (name, by = 1) => void counted.set(name, (counted.get(name) ?? 0) + by) },
@@ -92,6 +95,14 @@ describe('a verified login', () => {
     expect(await authenticator.check('alice', 'other', CLIENT)).toMatchObject({ ok: false });
   });
 
+  it('is worth nothing once its user is not in the list of the source any more', async () => {
+    const { authenticator, users } = rig({}, { verify: async () => true });
+    users.set('carol', { name: 'carol', elsewhere: true, addresses: [] });
+    expect(await authenticator.check('carol', 'secret', CLIENT)).toEqual({ ok: true, user: 'carol' });
+    users.delete('carol');
+    expect(await authenticator.check('carol', 'secret', CLIENT)).toEqual({ ok: false, why: 'credentials' });
+  });
+
   it('is computed once for a client that opens many connections at once', async () => {
     const { authenticator, counted } = rig();
     const results = await Promise.all(Array.from({ length: 10 }, () => authenticator.check('alice', 'secret', CLIENT)));
@@ -140,6 +151,30 @@ describe('guessing', () => {
     for (const name of ['alice', 'nobody']) {
       for (let guess = 0; guess < 2; guess++) await authenticator.check(name, `x${guess}`, CLIENT);
       expect(await authenticator.check(name, 'secret', CLIENT)).toEqual({ ok: false, why: 'throttled' });
+    }
+  });
+});
+
+describe('a lock-out tells of nobody', () => {
+  it('holds for every spelling of a name, whether somebody has it or not', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 2, maxFailuresPerClient: 1000 });
+    for (const [name, others] of [
+      ['alice', ['ALICE', 'Alice']],
+      ['nobody', ['NOBODY', 'Nobody']],
+      ['nobody@müller.example', ['Nobody@MÜLLER.example', '"nobody"@xn--mller-kva.example', '"no\\body"@müller.example']],
+    ] as const) {
+      for (let guess = 0; guess < 2; guess++) await authenticator.check(name, `x${guess}`, CLIENT);
+      for (const other of [name, ...others]) {
+        expect(await authenticator.check(other, 'secret', CLIENT), other).toEqual({ ok: false, why: 'throttled' });
+      }
+    }
+  });
+
+  it('of a name holds for none of the addresses, which would tell that both are one user’s', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 2, maxFailuresPerClient: 1000 });
+    for (const user of ['alice', 'nobody']) {
+      for (let guess = 0; guess < 2; guess++) await authenticator.check(user, `x${guess}`, CLIENT);
+      expect(await authenticator.check(`${user}@example.org`, 'guess', CLIENT)).toEqual({ ok: false, why: 'credentials' });
     }
   });
 });

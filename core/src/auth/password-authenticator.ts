@@ -4,7 +4,7 @@
  * matches, so that neither answer nor time tells who exists. An unusable stored hash or a failing computation is
  * logged and refused as wrong credentials or `throttled`; nothing here throws.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { User } from '../directory/directory.ts';
 import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
@@ -53,6 +53,8 @@ export type BearerCheck = (token: string) => Promise<readonly string[]>;
 export interface AuthenticatorOptions {
   /** The user a login name stands for, by today's configuration: asked at every check, so a reload counts at once. */
   readonly findUser: (name: string) => User | undefined;
+  /** The one user for whom a client certificate with this fingerprint is noted. */
+  readonly findHolder: (fingerprint256: string) => User | undefined;
   /** What users can log in with, by today's configuration. */
   readonly forms: () => LoginForms;
   /** 32 secret bytes, the same for every thread and every start: see proofs.ts. */
@@ -69,6 +71,17 @@ export interface AuthenticatorOptions {
   readonly log: Log;
   readonly counters: Counters;
   readonly limits?: Partial<AuthenticatorLimits>;
+}
+
+/** One password that somebody gave for a name. */
+interface Attempt {
+  readonly name: string;
+  readonly password: string;
+  readonly user: User | undefined;
+  readonly storedHash: string;
+  readonly digest: Buffer;
+  readonly clientAddress: string;
+  readonly source: Pick<UserSource, 'verify'> | undefined;
 }
 
 /** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
@@ -102,7 +115,7 @@ class PasswordAuthenticator implements Authenticator {
     const today = () => ({ ...limits, ...options.throttle?.() });
     const throttle = new Throttle(today, options.ledger ?? new Ledger(createLedgerMemory(OWN_BUCKETS)));
     this.#gate = new LoginGate(throttle, options.clock, options.counters, () => today().failureDelayMs);
-    this.#proofs = new Proofs(this.#gate, options.findUser, options.stableKey);
+    this.#proofs = new Proofs(this.#gate, options.findUser, options.findHolder, options.stableKey);
     this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
     this.#asking = new Turnstile(MAX_ASKING, limits.maxWaiting);
     this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
@@ -130,44 +143,39 @@ class PasswordAuthenticator implements Authenticator {
 
   async checkBearer(token: string, actAs: string | undefined, clientAddress: string): Promise<LoginResult> {
     const { bearer, findUser } = this.#options;
-    const account = actAs === undefined ? 'a token' : (findUser(actAs)?.name ?? actAs);
-    if (!this.#gate.allows(account, clientAddress)) return THROTTLED;
+    // Failures without a name count for the token: counted for all of them together, one guesser would lock all others out.
+    const login = actAs ?? `token ${createHash('sha256').update(token).digest('base64')}`;
+    if (!this.#gate.allows(login, clientAddress)) return THROTTLED;
     const names = (await bearer?.()?.(token)) ?? [];
-    const users = new Set(names.map((name) => findUser(name)?.name));
-    const user = actAs === undefined ? [...users].find((name) => name !== undefined) : account;
-    const proven = user !== undefined && users.has(user);
-    return await this.#gate.conclude(proven, proven ? user : account, clientAddress);
+    const users = new Set(names.flatMap((name) => findUser(name)?.name ?? []));
+    const [first] = users;
+    const wanted = actAs === undefined ? first : findUser(actAs)?.name;
+    const proven = wanted !== undefined && users.has(wanted);
+    return await this.#gate.conclude(proven ? wanted : undefined, login, clientAddress);
   }
 
   check(name: string, password: string, clientAddress: string): Promise<LoginResult> {
     if (name.length > MAX_NAME_LENGTH || password.length > MAX_PASSWORD_LENGTH) return Promise.resolve(WRONG);
     const { clock, counters, findUser } = this.#options;
+    if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
     const user = findUser(name);
-    const account = user?.name ?? name;
-    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
     // Whoever is not known might be so to the source: its answer and its time are the same for all it does not know.
     const source = user === undefined || user.elsewhere === true ? this.#options.source?.() : undefined;
     const storedHash = user?.passwordHash ?? (source === undefined ? this.#nobodysHash : 'elsewhere');
-    const digest = this.#remembered.digest(account, storedHash, password);
-    if (this.#remembered.has(account, digest, clock.monotonic())) {
+    const digest = this.#remembered.digest(user?.name ?? name, storedHash, password);
+    // Nobody is remembered who is not there any more.
+    if (user !== undefined && this.#remembered.has(user.name, digest, clock.monotonic())) {
       counters.add('auth.remembered');
-      return Promise.resolve({ ok: true, user: account });
+      return Promise.resolve({ ok: true, user: user.name });
     }
-    return this.#verifyOnce(user, account, storedHash, password, digest, clientAddress, source);
+    return this.#verifyOnce({ name, password, user, storedHash, digest, clientAddress, source });
   }
 
   /** A client that opens ten connections at once pays for one computation. */
-  #verifyOnce(
-    user: User | undefined,
-    account: string,
-    storedHash: string,
-    password: string,
-    digest: Buffer,
-    clientAddress: string,
-    source: Pick<UserSource, 'verify'> | undefined,
-  ): Promise<LoginResult> {
-    const network = clientNetwork(clientAddress);
-    const key = `${network} ${digest.toString('base64')}`;
+  #verifyOnce(attempt: Attempt): Promise<LoginResult> {
+    const { name, password, user, storedHash, source } = attempt;
+    const network = clientNetwork(attempt.clientAddress);
+    const key = `${network} ${attempt.digest.toString('base64')}`;
     const underWay = this.#pending.get(key);
     if (underWay !== undefined) return underWay;
 
@@ -175,8 +183,8 @@ class PasswordAuthenticator implements Authenticator {
     const computed =
       fromClient < this.#limits.maxPendingPerClient
         ? source === undefined
-          ? this.#turnstile.run(() => this.#matches(account, password, storedHash))
-          : this.#asking.run(() => this.#verified(source, account, password))
+          ? this.#turnstile.run(() => this.#matches(user?.name ?? name, password, storedHash))
+          : this.#asking.run(() => this.#verified(source, user?.name ?? name, password))
         : undefined;
     if (computed === undefined) {
       this.#options.counters.add('auth.busy');
@@ -189,54 +197,41 @@ class PasswordAuthenticator implements Authenticator {
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
       else this.#pendingByClient.set(network, left);
-      return this.#conclude(
-        user?.passwordHash !== undefined || (user !== undefined && source !== undefined),
-        account,
-        match,
-        digest,
-        clientAddress,
-        startedAtMs,
-      );
+      return this.#conclude(attempt, match, startedAtMs);
     });
     this.#pending.set(key, result);
     return result;
   }
 
-  #conclude(
-    exists: boolean,
-    account: string,
-    match: boolean | 'failed',
-    digest: Buffer,
-    clientAddress: string,
-    startedAtMs: number,
-  ): LoginResult | Promise<LoginResult> {
+  #conclude(attempt: Attempt, match: boolean | 'failed', startedAtMs: number): LoginResult | Promise<LoginResult> {
     if (match === 'failed') return THROTTLED;
+    const { name, user, source, digest, clientAddress } = attempt;
     const nowMs = this.#options.clock.monotonic();
-    const proven = match && exists;
-    if (proven) this.#remembered.add(account, digest, nowMs);
-    return this.#gate.conclude(proven, account, clientAddress, nowMs - startedAtMs);
+    const proven = match && (user?.passwordHash !== undefined || source !== undefined) ? user?.name : undefined;
+    if (proven !== undefined) this.#remembered.add(proven, digest, nowMs);
+    return this.#gate.conclude(proven, name, clientAddress, nowMs - startedAtMs);
   }
 
-  async #verified(source: Pick<UserSource, 'verify'>, account: string, password: string): Promise<boolean | 'failed'> {
+  async #verified(source: Pick<UserSource, 'verify'>, name: string, password: string): Promise<boolean | 'failed'> {
     try {
-      return await source.verify(account, password);
+      return await source.verify(name, password);
     } catch (error) {
       this.#options.log.error('auth.source-failed', { cause: String(error) });
       return 'failed';
     }
   }
 
-  async #matches(account: string, password: string, storedHash: string): Promise<boolean | 'failed'> {
+  async #matches(name: string, password: string, storedHash: string): Promise<boolean | 'failed'> {
     try {
       return await verifyPassword(password, storedHash);
     } catch (error) {
       if (error instanceof PasswordHashError && storedHash !== this.#nobodysHash) {
-        this.#options.log.error('auth.unusable-hash', { user: account, cause: error.message });
+        this.#options.log.error('auth.unusable-hash', { user: name, cause: error.message });
         // The same time as for everybody else, so that a broken entry does not tell that the user exists.
-        const answer = await this.#matches(account, password, this.#nobodysHash);
+        const answer = await this.#matches(name, password, this.#nobodysHash);
         return answer === 'failed' ? answer : false;
       }
-      this.#options.log.error('auth.failed', { user: account, cause: String(error) });
+      this.#options.log.error('auth.failed', { user: name, cause: String(error) });
       return 'failed';
     }
   }

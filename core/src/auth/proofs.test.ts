@@ -15,6 +15,7 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
   const waits: { delayMs: number; end: () => void }[] = [];
   const authenticator = createAuthenticator({
     findUser: (name) => [ALICE, BOB].find((user) => user.name === name || user.addresses.includes(name)),
+    findHolder: (fingerprint256) => [ALICE, BOB].find((user) => user.certificates?.includes(fingerprint256)),
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
     bearer: () => bearer,
@@ -60,6 +61,9 @@ it('a certificate is its user’s by an address or by its fingerprint', async ()
   expect(await check(of(['dns:x', 'email:alice@example.org']))).toEqual({ ok: true, user: 'alice' });
   expect(await check(of(['email:alice@example.org']), 'alice')).toEqual({ ok: true, user: 'alice' });
   expect(await check(of([], FINGERPRINT), 'bob')).toEqual({ ok: true, user: 'bob' });
+  // What `posthorn user certificate` noted says whose it is, without a name and before any address in it.
+  expect(await check(of([], FINGERPRINT))).toEqual({ ok: true, user: 'bob' });
+  expect(await check(of(['email:alice@example.org'], FINGERPRINT))).toEqual({ ok: true, user: 'bob' });
   expect(await check(of(['email:alice@example.org']), 'bob')).toMatchObject({ ok: false });
   // Who has fingerprints logs in by them alone.
   expect(await check(of(['email:bob']), 'bob')).toMatchObject({ ok: false });
@@ -75,6 +79,14 @@ it('a token is for the users that its issuer names, and for no other', async () 
   expect(await check('good', 'bob')).toMatchObject({ ok: false });
   expect(await check('good', 'stranger')).toMatchObject({ ok: false });
   expect(await check('bad')).toMatchObject({ ok: false });
+});
+
+it('bad tokens without a name lock out nobody else’s tokens', async () => {
+  const { authenticator } = rig({ maxFailuresPerUser: 3 }, async (token) => (token === 'good' ? ['alice'] : []));
+  for (let guess = 0; guess < 5; guess++) await authenticator.checkBearer(`bad${guess}`, undefined, '198.51.100.1');
+  expect(await authenticator.checkBearer('good', undefined, CLIENT)).toEqual({ ok: true, user: 'alice' });
+  for (let guess = 0; guess < 3; guess++) await authenticator.checkBearer('bad', undefined, '198.51.100.2');
+  expect(await authenticator.checkBearer('bad', undefined, '198.51.100.3')).toEqual({ ok: false, why: 'throttled' });
 });
 
 it('every way to log in counts towards the same lock-out', async () => {

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { User } from '../directory/directory.ts';
+import { loginKey } from '../wire/address-key.ts';
 import type { ClientCertificate } from '../wire/session.ts';
 import type { LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
 import { THROTTLED, type LoginGate } from './login-gate.ts';
@@ -13,53 +14,69 @@ import { hmac, parseScramKeys, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, type ScramKey
 export class Proofs {
   readonly #gate: LoginGate;
   readonly #findUser: (name: string) => User | undefined;
+  readonly #findHolder: (fingerprint256: string) => User | undefined;
   readonly #stableKey: Uint8Array;
   readonly #nobodysSecret = randomBytes(24).toString('base64');
 
-  /** @param stableKey 32 secret bytes, the same for every thread and every start. */
-  constructor(gate: LoginGate, findUser: (name: string) => User | undefined, stableKey: Uint8Array) {
+  /**
+   * @param findHolder the one user for whom a certificate with this fingerprint is noted.
+   * @param stableKey 32 secret bytes, the same for every thread and every start.
+   */
+  constructor(
+    gate: LoginGate,
+    findUser: (name: string) => User | undefined,
+    findHolder: (fingerprint256: string) => User | undefined,
+    stableKey: Uint8Array,
+  ) {
     this.#gate = gate;
     this.#findUser = findUser;
+    this.#findHolder = findHolder;
     this.#stableKey = stableKey;
   }
 
   secret(name: string, clientAddress: string, matches: (secret: string) => boolean): Promise<LoginResult> {
+    if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
     const user = this.#findUser(name);
-    const account = user?.name ?? name;
-    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
     const matched = matches(user?.secret ?? this.#nobodysSecret);
-    return this.#gate.conclude(matched && user?.secret !== undefined, account, clientAddress);
+    return this.#gate.conclude(matched && user?.secret !== undefined ? user.name : undefined, name, clientAddress);
   }
 
   scram(name: string, clientAddress: string): ScramLogin | LoginRefusal {
+    if (!this.#gate.allows(name, clientAddress)) return THROTTLED;
     const user = this.#findUser(name);
-    const account = user?.name ?? name;
-    if (!this.#gate.allows(account, clientAddress)) return THROTTLED;
     const known = user?.scram === undefined ? undefined : parseScramKeys(user.scram);
     return {
       ok: true,
-      keys: known ?? this.#nobodysKeys(account),
-      conclude: (proven) => this.#gate.conclude(proven && known !== undefined, account, clientAddress),
+      keys: known ?? this.#nobodysKeys(name),
+      conclude: (proven) => this.#gate.conclude(proven && known !== undefined ? user?.name : undefined, name, clientAddress),
     };
   }
 
   /** By fingerprint where the user has some, else by an address in the certificate that is the user's. */
-  certificate({ fingerprint256, subjectAltNames }: ClientCertificate, actAs: string | undefined, clientAddress: string) {
+  certificate(certificate: ClientCertificate, actAs: string | undefined, clientAddress: string): Promise<LoginResult> {
+    const { fingerprint256, subjectAltNames } = certificate;
     const addresses = subjectAltNames.filter((name) => name.startsWith('email:')).map((name) => name.slice('email:'.length));
-    const named = actAs ?? addresses.find((address) => this.#findUser(address) !== undefined);
-    const user = named === undefined ? undefined : this.#findUser(named);
-    const account = user?.name ?? named ?? addresses[0] ?? fingerprint256;
-    if (!this.#gate.allows(account, clientAddress)) return Promise.resolve(THROTTLED);
+    const user = actAs === undefined ? this.#holder(fingerprint256, addresses) : this.#findUser(actAs);
+    const login = actAs ?? user?.name ?? addresses[0] ?? fingerprint256;
+    if (!this.#gate.allows(login, clientAddress)) return Promise.resolve(THROTTLED);
     const proven =
       user !== undefined &&
       (user.certificates === undefined
         ? addresses.some((address) => this.#findUser(address)?.name === user.name)
         : user.certificates.includes(fingerprint256));
-    return this.#gate.conclude(proven, account, clientAddress);
+    return this.#gate.conclude(proven ? user.name : undefined, login, clientAddress);
   }
 
-  #nobodysKeys(account: string): ScramKeys {
-    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${account.toLowerCase()}`);
+  /** Whose certificate it is, where the client does not say. */
+  #holder(fingerprint256: string, addresses: readonly string[]): User | undefined {
+    const noted = this.#findHolder(fingerprint256);
+    if (noted !== undefined) return noted;
+    const named = addresses.find((address) => this.#findUser(address) !== undefined);
+    return named === undefined ? undefined : this.#findUser(named);
+  }
+
+  #nobodysKeys(name: string): ScramKeys {
+    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${loginKey(name)}`);
     return {
       iterations: SCRAM_ITERATIONS,
       salt: bytes('salt').subarray(0, SCRAM_SALT_BYTES),

@@ -1,7 +1,7 @@
 /**
- * Slows guessing down: failures are counted for each client network and for each user within a window, and past a
+ * Slows guessing down: failures are counted for each client network and for each login within a window, and past a
  * limit everything from there is refused for a while. Asked by the authenticator before it computes anything.
- * A client that logged in as a user not long ago is not locked out by somebody else's guesses at that user, or by its
+ * A client that logged in not long ago is not locked out by somebody else's guesses at that login, or by its
  * neighbours behind the same address (a web mail, a shared router); that trust ends after a few failures of its own.
  * The counts are kept in a ledger of fixed size that all threads of a process share.
  */
@@ -11,11 +11,11 @@ import { clientNetwork } from '../wire/client-network.ts';
 export interface ThrottleLimits {
   /** Failures are counted over this time from the first one. */
   readonly windowMs: number;
-  /** How long a client or user past its limit is refused. */
+  /** How long a client or login past its limit is refused. */
   readonly lockOutMs: number;
   readonly maxFailuresPerClient: number;
   readonly maxFailuresPerUser: number;
-  /** A client that logged in as a user is trusted with that user for this long. */
+  /** A client that logged in is trusted with that login for this long. */
   readonly trustMs: number;
   readonly maxFailuresTrusted: number;
 }
@@ -39,32 +39,32 @@ export class Throttle {
     this.#ledger = ledger;
   }
 
-  /** May this client try this user now? @param nowMs on the ledger's clock. */
-  allows(user: string, clientAddress: string, nowMs: number): boolean {
+  /** May this client try this login now? @param nowMs on the ledger's clock. */
+  allows(login: string, clientAddress: string, nowMs: number): boolean {
     const network = clientNetwork(clientAddress);
     const { maxFailuresPerClient, maxFailuresPerUser } = this.#limits();
     const locked =
       reached(this.#ledger.get(clientKey(network), nowMs), maxFailuresPerClient) ||
-      reached(this.#ledger.get(userKey(user), nowMs), maxFailuresPerUser);
-    return !locked || this.#ledger.get(trustKey(user, network), nowMs) !== undefined;
+      reached(this.#ledger.get(countKey(login), nowMs), maxFailuresPerUser);
+    return !locked || this.#ledger.get(trustKey(login, network), nowMs) !== undefined;
   }
 
-  failed(user: string, clientAddress: string, nowMs: number): void {
+  failed(login: string, clientAddress: string, nowMs: number): void {
     const network = clientNetwork(clientAddress);
     const { maxFailuresPerClient, maxFailuresPerUser, maxFailuresTrusted } = this.#limits();
     this.#count(clientKey(network), maxFailuresPerClient, nowMs);
-    this.#count(userKey(user), maxFailuresPerUser, nowMs);
-    this.#ledger.change(trustKey(user, network), nowMs, (trust) => {
+    this.#count(countKey(login), maxFailuresPerUser, nowMs);
+    this.#ledger.change(trustKey(login, network), nowMs, (trust) => {
       if (trust === undefined) return undefined;
       return trust.count + 1 >= maxFailuresTrusted ? undefined : { ...trust, count: trust.count + 1 };
     });
   }
 
   /** A login succeeded. The client's own count stays: a guesser with one good account must not wash it clean. */
-  succeeded(user: string, clientAddress: string, nowMs: number): void {
+  succeeded(login: string, clientAddress: string, nowMs: number): void {
     const { trustMs } = this.#limits();
-    this.#ledger.change(userKey(user), nowMs, () => undefined);
-    this.#ledger.change(trustKey(user, clientNetwork(clientAddress)), nowMs, () => ({ count: 0, endsAtMs: nowMs + trustMs }));
+    this.#ledger.change(countKey(login), nowMs, () => undefined);
+    this.#ledger.change(trustKey(login, clientNetwork(clientAddress)), nowMs, () => ({ count: 0, endsAtMs: nowMs + trustMs }));
   }
 
   #count(key: string, limit: number, nowMs: number): void {
@@ -79,8 +79,8 @@ export class Throttle {
 }
 
 const clientKey = (network: string) => `c ${network}`;
-const userKey = (user: string) => `u ${user}`;
-const trustKey = (user: string, network: string) => `t ${network} ${user}`;
+const countKey = (login: string) => `u ${login}`;
+const trustKey = (login: string, network: string) => `t ${network} ${login}`;
 
 function reached(entry: LedgerEntry | undefined, limit: number): boolean {
   return entry !== undefined && entry.count >= limit;

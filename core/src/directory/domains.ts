@@ -4,8 +4,7 @@
  * Case does not count, a quoted local part equals its plain form, a domain its A-label form. Aliases may be nested and
  * may loop: each is expanded once for an address, so an answer is bounded by the configuration. Never throws.
  */
-import { domainToASCII } from 'node:url';
-import { parseMailbox } from '../wire/address.ts';
+import { asciiDomain, type AddressParts, loginKey, takeApart } from '../wire/address-key.ts';
 import type { Directory, Resolution, Target, User } from './directory.ts';
 
 /** One of `domains` in the configuration. */
@@ -24,13 +23,6 @@ interface Domain {
   readonly aliases: ReadonlyMap<string, readonly string[]>;
   readonly catchAll: string | null;
   readonly plusAddressing: boolean;
-}
-
-/** An address taken apart: `local` as given without needless quotes, `key` in lower case. */
-interface Parts {
-  readonly local: string;
-  readonly key: string;
-  readonly domain: string;
 }
 
 /** One question and what was found so far. */
@@ -98,7 +90,7 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory {
   }
 
   /** Looks a local part up, without postmaster and catch-all. */
-  function findLocal(search: Search, domain: Domain, { local, key }: Pick<Parts, 'local' | 'key'>): boolean {
+  function findLocal(search: Search, domain: Domain, { local, key }: Pick<AddressParts, 'local' | 'key'>): boolean {
     const address = `${local}@${domain.name}`;
     const followed = follow(search, domain, key);
     if (followed !== undefined) return followed;
@@ -130,7 +122,7 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory {
   }
 
   /** Looks up an address of a domain whose users we know. */
-  function findOwn(search: Search, domain: Domain, parts: Parts): boolean {
+  function findOwn(search: Search, domain: Domain, parts: AddressParts): boolean {
     if (findLocal(search, domain, parts)) return true;
     if (parts.key === POSTMASTER && firstPostmaster !== undefined) {
       return add(search, firstPostmaster, `${parts.local}@${domain.name}`);
@@ -161,10 +153,8 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory {
   return {
     resolve,
     user(name) {
-      const user = byName.get(name.toLowerCase());
-      if (user !== undefined || !name.includes('@')) return user;
-      const parts = takeApart(name);
-      return parts === undefined ? undefined : byAddress.get(`${parts.key}@${parts.domain}`);
+      const key = loginKey(name);
+      return byName.get(key) ?? byAddress.get(key);
     },
     isOurs: (domain) => byDomain.has(asciiDomain(domain)),
   };
@@ -182,30 +172,9 @@ function makeDomain(name: string, options: DomainOptions): [string, Domain] {
 }
 
 /** RFC 5321 §4.5.1: `RCPT TO:<postmaster>` means this server's own, so that of the first domain whose users we know. */
-function barePostmaster(domains: ReadonlyMap<string, Domain>): Parts | undefined {
+function barePostmaster(domains: ReadonlyMap<string, Domain>): AddressParts | undefined {
   for (const { name, forwarded } of domains.values()) if (!forwarded) return { local: POSTMASTER, key: POSTMASTER, domain: name };
   return undefined;
-}
-
-/** @returns the parts, or undefined when there is no local part or no domain, or the local part is misquoted. */
-function takeApart(address: string): Parts | undefined {
-  const at = address.lastIndexOf('@');
-  if (at < 1 || at === address.length - 1) return undefined;
-  const domain = asciiDomain(address.slice(at + 1));
-  let local = address.slice(0, at);
-  if (local.startsWith('"')) {
-    const parsed = parseMailbox(`${local}@${domain}`);
-    if (parsed === undefined) return undefined;
-    local = parsed.local;
-  }
-  return { local, key: local.toLowerCase(), domain };
-}
-
-/** Lower case, A-labels; a name that cannot be written so stays as it is, and is nobody's. */
-function asciiDomain(domain: string): string {
-  const lower = domain.toLowerCase();
-  // Only what is not plain ASCII goes through IDNA, which would also rewrite address literals and underscores.
-  return /^[\u0021-\u007e]*$/.test(lower) ? lower : domainToASCII(lower) || lower;
 }
 
 /** `alice+tag` -> `alice`; a leading plus is part of the name. */

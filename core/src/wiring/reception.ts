@@ -45,6 +45,8 @@ export interface ReceptionParts {
 export interface Reception {
   /** A user by today's configuration. */
   user(name: string): User | undefined;
+  /** The one user for whom a client certificate with this fingerprint is noted. */
+  holder(fingerprint256: string): User | undefined;
   /** What its users can log in with. */
   readonly forms: LoginForms;
   /** @returns what a connection of this listener needs to make its session. */
@@ -104,8 +106,10 @@ export function wireReception(parts: ReceptionParts): Reception {
   const pop3 = container.get(Names.pop3Ports);
 
   const directory = container.get(Names.directory);
+  const holders = holdersOf(parts.users);
   return {
     user: (name) => directory.user(name),
+    holder: (fingerprint256) => holders.get(fingerprint256),
     forms: formsOf(config, parts.users),
     sessionsFor(listener) {
       const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;
@@ -154,6 +158,15 @@ export function wireReception(parts: ReceptionParts): Reception {
       return (peer: Peer, output) => createSmtpSession(ports, profile, peer, output);
     },
   };
+}
+
+/** By fingerprint. A certificate that is noted for several users says of none of them that it is his. */
+function holdersOf(users: readonly User[]): ReadonlyMap<string, User | undefined> {
+  const holders = new Map<string, User | undefined>();
+  for (const user of users) {
+    for (const one of new Set(user.certificates)) holders.set(one, holders.has(one) ? undefined : user);
+  }
+  return holders;
 }
 
 /**

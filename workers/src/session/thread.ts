@@ -92,6 +92,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   let source = await openUserSource(config);
   const authenticator = createAuthenticator({
     findUser: (name) => reception?.user(name),
+    findHolder: (fingerprint256) => reception?.holder(fingerprint256),
     forms: () => reception?.forms ?? NO_FORMS,
     stableKey: stableKeyOf(config.data),
     bearer: () => bearer,
