@@ -72,8 +72,8 @@ export class Conversation {
     hello: [],
     auth: [],
   };
-  /** Reason, when connect, hello or auth said quarantine. */
-  quarantine: string | undefined = undefined;
+  /** Reasons of the stages that said quarantine. */
+  readonly #quarantined: { connect?: string; hello?: string; auth?: string } = {};
   #facts: SessionFacts | undefined = undefined;
   #isRelayHost: boolean | undefined = undefined;
 
@@ -179,8 +179,11 @@ export class Conversation {
     this.helo = undefined;
     this.extended = false;
     this.user = undefined;
-    this.evidence.hello = [];
-    this.evidence.auth = [];
+    this.forwarded = undefined;
+    this.#forget('hello');
+    this.#forget('auth');
+    // Who the client is stands, as the connection's own address does; what was said in its name does not.
+    for (const name of ['HELO', 'PROTO', 'LOGIN'] as const) this.#claimed.delete(name);
     this.#facts = undefined;
   }
 
@@ -203,13 +206,20 @@ export class Conversation {
     this.user = claimed.get('LOGIN');
     // Its certificate and what a login is bound to are the proxy's.
     if (this.tls !== undefined) this.tls = { version: this.tls.version, cipher: this.tls.cipher };
-    this.evidence.connect = [];
-    this.evidence.hello = [];
-    this.evidence.auth = [];
-    this.quarantine = undefined;
+    for (const stage of ['connect', 'hello', 'auth'] as const) this.#forget(stage);
     this.forwarded = undefined;
     this.#facts = undefined;
     this.#isRelayHost = undefined;
+  }
+
+  #forget(stage: 'connect' | 'hello' | 'auth'): void {
+    this.evidence[stage] = [];
+    delete this.#quarantined[stage];
+  }
+
+  /** Reason, when connect, hello or auth said quarantine. */
+  get quarantine(): string | undefined {
+    return this.#quarantined.auth ?? this.#quarantined.hello ?? this.#quarantined.connect;
   }
 
   /** Throws the transaction away; its writer too, unless it was handed to the sink. */
@@ -222,7 +232,7 @@ export class Conversation {
   keep(stage: 'connect' | 'hello' | 'auth', verdict: Verdict): void {
     if (stage === 'hello') this.evidence.hello = [];
     gatherEvidence(this.evidence[stage], verdict.evidence);
-    if (verdict.kind === 'quarantine') this.quarantine = verdict.text ?? 'quarantined by policy';
+    if (verdict.kind === 'quarantine') this.#quarantined[stage] = verdict.text ?? 'quarantined by policy';
   }
 
   /** Applies the recipient edits of a stage to the transaction; addresses that are none, or nobody's, are left out and logged. */

@@ -27,6 +27,7 @@ export const help214 = new Reply(
 // Commands that are wrong in form.
 export const unknownCommand500 = new Reply(500, '5.5.1', 'Command unrecognized');
 export const lineTooLong500 = new Reply(500, '5.5.2', 'Line too long');
+export const exchangeLineTooLong500 = new Reply(500, '5.5.6', 'Authentication exchange line is too long');
 export const bareLineEnd500 = new Reply(500, '5.5.2', 'Bare CR or LF in a command: lines end with <CR><LF>');
 export const controlCharacter500 = new Reply(500, '5.5.2', 'Control character in a command');
 export const noArgumentAllowed501 = new Reply(501, '5.5.4', 'No argument allowed');

@@ -17,7 +17,15 @@ import { Conversation, type SmtpPeer } from './conversation.ts';
 import { greet } from './greeting.ts';
 import type { SmtpPorts, SmtpProfile } from './ports.ts';
 import type { Reception } from './reception.ts';
-import { internalError421, localError451, shuttingDown421, talksEarly554, timedOut421, tooMuchInput421 } from './replies.ts';
+import {
+  exchangeLineTooLong500,
+  internalError421,
+  localError451,
+  shuttingDown421,
+  talksEarly554,
+  timedOut421,
+  tooMuchInput421,
+} from './replies.ts';
 import type { Answer } from './verdict.ts';
 
 export type { SmtpPeer } from './conversation.ts';
@@ -194,8 +202,10 @@ class SmtpSession implements Session {
 
   /** A line that could not be read ends an AUTH exchange, too. */
   #refuseLine(event: Exclude<LineEvent, 'line' | 'more'>): void {
+    const inExchange = this.#conversation.reading.of === 'dialog';
     this.#conversation.read();
-    this.#reply(badLine(this.#lines.text, event), 'command');
+    const reply = inExchange && event === 'too-long' ? exchangeLineTooLong500 : badLine(this.#lines.text, event);
+    this.#reply(reply, 'command');
   }
 
   #endChunk(chunk: Chunk): void {

@@ -60,6 +60,29 @@ it("forgets the proxy's certificate and login, and keeps that TLS is up", async 
   expect(JSON.stringify(seen[0])).not.toContain('proxy.example');
 });
 
+it('lets nothing through STARTTLS but who the client is', async () => {
+  const { kit, session, say } = open({
+    hooks: {
+      hello: ({ session: facts }) => (facts.helo === 'before.example' ? { ...PASS, kind: 'quarantine', text: 'early' } : PASS),
+    },
+  });
+  say('XCLIENT ADDR=198.51.100.9 HELO=said.example LOGIN=bob\r\nEHLO before.example\r\nXFORWARD HELO=forged.example\r\n');
+  await settled(session);
+  say('STARTTLS\r\n');
+  session.secured({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' });
+  // One more attribute must not bring back the others.
+  say('XCLIENT PORT=4711\r\nEHLO after.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@elsewhere.example>\r\n');
+  say('RCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n');
+  await settled(session);
+  expect(kit.taken.map(({ envelope }) => [envelope.recipients.map(({ address }) => address), envelope.quarantine])).toEqual([
+    [['alice@example.org'], undefined],
+  ]);
+  expect(kit.taken[0]?.envelope.origin).toMatchObject({ clientAddress: '198.51.100.9', helo: 'after.example' });
+  expect(kit.taken[0]?.envelope.origin).not.toHaveProperty('user');
+  const accepted = kit.logged.filter(({ event }) => event === 'smtp.accepted');
+  expect(accepted.map(({ fields }) => fields?.['forwarded'])).toEqual([undefined]);
+});
+
 it('logs what XFORWARD said beside the next message only', async () => {
   const { kit, session, say } = open();
   const message = 'MAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n';
