@@ -95,6 +95,8 @@ it('a changed list is taken up; while the endpoint is down nobody is lost, and l
   expect(await login('nobody', 'secret')).toMatch(/^-ERR \[SYS\/TEMP\]/);
   expect(await login('filed', 'password of filed')).toMatch(/^\+OK filed has/);
   expect(await rcpt('carol@example.test')).toMatch(/^250/);
+  // The operator is told, since nobody else notices.
+  await until(async () => logged.some((line) => line.includes('users-not-refreshed')));
   await server.stop();
   server = await server.restart();
   expect(await rcpt('carol@example.test')).toMatch(/^250/);

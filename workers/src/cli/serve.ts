@@ -24,7 +24,11 @@ export function addServe(program: Command): void {
       try {
         await serve({
           readSettings: () =>
-            readSettings(configPath, (made) => warn(`posthorn: no certificate is configured; made a self-signed one: ${made}`)),
+            readSettings(
+              configPath,
+              (made) => warn(`posthorn: no certificate is configured; made a self-signed one: ${made}`),
+              (problem) => warn(`posthorn: ${problem}; those listed last are taken`),
+            ),
           onReady: (settings) => {
             announced = true;
             if (run !== undefined) process.stderr.write(firstRunNotice(noticeOf(run, settings)));

@@ -34,10 +34,15 @@ function textOf(problems: readonly Problem[]): string {
 /**
  * Reads everything anew.
  * @param onSelfSigned called with the file when a self-signed certificate had to be made
+ * @param onUsersKept called with the problem when users kept elsewhere cannot be listed, and those listed last are taken
  * @throws SettingsError; the system's error when the data folder cannot be written
  */
-export async function readSettings(file: string, onSelfSigned: (file: string) => void = () => undefined): Promise<Settings> {
+export async function readSettings(
+  file: string,
+  onSelfSigned: (file: string) => void = () => undefined,
+  onUsersKept: (problem: string) => void = () => undefined,
+): Promise<Settings> {
   const config = readConfig(file);
-  const users = await withSourceUsers(config, readUsers(config));
+  const users = await withSourceUsers(config, readUsers(config), onUsersKept);
   return { config, users, tls: await readTls(config, onSelfSigned), hostname: config.hostname };
 }

@@ -12,10 +12,15 @@ import { SettingsError } from './settings-error.ts';
 
 /**
  * @param own users of users.yaml, which come first: a name or an address of theirs is nobody else's.
+ * @param onKept called with the problem when the source cannot be asked and those listed last are taken.
  * @returns all users.
  * @throws SettingsError when the source cannot be made, or cannot be asked and never was.
  */
-export async function withSourceUsers(config: Config, own: readonly User[]): Promise<readonly User[]> {
+export async function withSourceUsers(
+  config: Config,
+  own: readonly User[],
+  onKept: (problem: string) => void,
+): Promise<readonly User[]> {
   if (config.auth.source === null) return own;
   const kept = join(config.data, 'users-elsewhere.json');
   let listed: readonly SourceUser[];
@@ -25,10 +30,11 @@ export async function withSourceUsers(config: Config, own: readonly User[]): Pro
     mkdirSync(config.data, { recursive: true });
     writeAtomically(kept, JSON.stringify(listed));
   } catch (error) {
+    const problem = `users cannot be listed: ${error instanceof Error ? error.message : String(error)}`;
     const before = listedBefore(kept);
-    if (before === undefined)
-      throw new SettingsError(`users cannot be listed: ${error instanceof Error ? error.message : String(error)}`);
+    if (before === undefined) throw new SettingsError(problem, { cause: error });
     listed = before;
+    onKept(problem);
   }
   return [...own, ...usable(listed, own)];
 }
