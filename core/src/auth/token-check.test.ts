@@ -57,7 +57,8 @@ describe('signed tokens', async () => {
       expect(await check(bad)).toEqual([]);
   });
   it('an address that was not verified does not count', async () => {
-    expect(await check(await token({ email_verified: false }))).toEqual([]);
+    for (const no of [false, 'false', 0]) expect(await check(await token({ email_verified: no }))).toEqual([]);
+    expect(await check(await token({ email_verified: 'true' }))).toEqual(['alice@example.org']);
     expect(await check(await token({ email_verified: true }))).toEqual(['alice@example.org']);
   });
   it('need the scope where one is asked for', async () => {
@@ -72,7 +73,11 @@ describe('signed tokens', async () => {
   });
   it('cannot be checked while the keys cannot be had', async () => {
     const down = createTokenCheck({ oauth, clientSecret: undefined, fetch: issuer(503, '').fetch });
-    await expect(down(await token())).rejects.toThrow();
+    await expect(down(await token())).rejects.toThrow(/503/);
+    const endless = issuer(200, { keys: [{ kty: 'x'.repeat(2_000_000) }] });
+    await expect(createTokenCheck({ oauth, clientSecret: undefined, fetch: endless.fetch })(await token())).rejects.toThrow(
+      /more than 1048576 bytes/,
+    );
   });
 });
 

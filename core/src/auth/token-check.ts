@@ -19,6 +19,7 @@ export interface TokenCheckParts {
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 const CLOCK_TOLERANCE_S = 30;
 const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_KEYS_BYTES = 1024 * 1024;
 /** Questions at once and waiting. */
 const MAX_ASKING = 10;
 const MAX_WAITING = 500;
@@ -38,7 +39,7 @@ export function createTokenCheck(parts: TokenCheckParts): BearerCheck {
 }
 
 function signedTokens({ oauth, fetch }: TokenCheckParts, jwks: URL): (token: string) => Promise<Claims | 'refused'> {
-  const keys = createRemoteJWKSet(jwks, { timeoutDuration: oauth.timeoutMs, [customFetch]: fetch });
+  const keys = createRemoteJWKSet(jwks, { timeoutDuration: oauth.timeoutMs, [customFetch]: bounded(fetch) });
   const expected = {
     algorithms: ALGORITHMS,
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -53,6 +54,16 @@ function signedTokens({ oauth, fetch }: TokenCheckParts, jwks: URL): (token: str
       if (isTokensFault(error)) return 'refused';
       throw error;
     }
+  };
+}
+
+/** jose would read whatever comes. */
+function bounded(fetch: TokenCheckParts['fetch']): (url: string, options: RequestInit) => Promise<Response> {
+  return async (url, options) => {
+    const response = await fetch(url, options);
+    if (response.status === 200) return new Response(await textOf(response, MAX_KEYS_BYTES));
+    await response.body?.cancel();
+    throw new Error(`the keys of the issuer cannot be had: ${response.status}`);
   };
 }
 
@@ -97,24 +108,29 @@ async function claimsIn(response: Response): Promise<Claims> {
     await response.body?.cancel();
     throw new Error(`the introspection endpoint said ${response.status}`);
   }
+  const answer: unknown = JSON.parse(await textOf(response, MAX_ANSWER_BYTES));
+  if (typeof answer !== 'object' || answer === null) throw new Error('the introspection endpoint did not say an object');
+  return answer as Claims;
+}
+
+/** @throws Error for more than so many bytes */
+async function textOf(response: Response, maxBytes: number): Promise<string> {
   const pieces: Uint8Array[] = [];
   let sizeBytes = 0;
   for await (const piece of response.body ?? []) {
     sizeBytes += piece.length;
-    if (sizeBytes > MAX_ANSWER_BYTES) throw new Error('the introspection endpoint said too much');
+    if (sizeBytes > maxBytes) throw new Error(`more than ${maxBytes} bytes came from ${response.url}`);
     pieces.push(piece);
   }
-  const answer: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'));
-  if (typeof answer !== 'object' || answer === null) throw new Error('the introspection endpoint did not say an object');
-  return answer as Claims;
+  return Buffer.concat(pieces).toString('utf8');
 }
 
 function namesIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string[] {
   if (scope !== undefined && !scopesOf(claims['scope']).includes(scope)) return [];
   return wanted.flatMap((claim) => {
     const value = claims[claim];
-    // Whoever may write any address into his account must not become its owner here.
-    if (claim === 'email' && claims['email_verified'] === false) return [];
+    // Whoever may write any address into his account must not become its owner here. Some issuers write booleans as text.
+    if (claim === 'email' && String(claims['email_verified'] ?? true) !== 'true') return [];
     return typeof value === 'string' && value !== '' ? [value] : [];
   });
 }
