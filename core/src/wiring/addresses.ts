@@ -13,8 +13,5 @@ export function createAddressMatcher(ranges: readonly string[]): (address: strin
     const family = isIPv6(address) ? 'ipv6' : 'ipv4';
     list.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
   }
-  return (address) => {
-    const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
-    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
-  };
+  return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
