@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { ServerTls, type Secured, type ServerTlsOptions, type TlsIdentity } from '@posthorn/core/dispatch/server-tls';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { makeCa, type Pair, type TestCa } from '../lib/certificates.ts';
 
 let ca: TestCa;
@@ -227,6 +227,28 @@ describe('client certificates', () => {
     const { session } = await shake(port, client);
     expect((await shake(port, { ...client, session })).reused).toBe(true);
     expect(factsOf(outcomes[1]).clientCertificate?.subjectAltNames).toEqual(['email:alice@example.org']);
+  });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('that ended does not live on in a session from before (%s)', async (maxVersion) => {
+    const { port, outcomes } = await serve({ clientCertificates: 'request' });
+    const client = { cert: alice.certificate, key: alice.key, maxVersion };
+    const { session } = await shake(port, client);
+    expect(factsOf(outcomes[0]).clientCertificate).toBeDefined();
+    // OpenSSL has a clock of its own.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 91 * 86_400_000 });
+    try {
+      expect((await shake(port, { ...client, session })).reused).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(factsOf(outcomes[1]).clientCertificate).toBeUndefined();
+  });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('is looked at each time where there is a revocation list (%s)', async (maxVersion) => {
+    const { port } = await serve({ clientCertificates: 'request', clientCrl: await ca.revoke([]) });
+    const client = { cert: alice.certificate, key: alice.key, maxVersion };
+    const { session } = await shake(port, client);
+    expect((await shake(port, { ...client, session })).reused).toBe(false);
   });
 });
 

@@ -130,9 +130,14 @@ function namesIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string
   return wanted.flatMap((claim) => {
     const value = claims[claim];
     // Whoever may write any address into his account must not become its owner here. Some issuers write booleans as text.
-    if (claim === 'email' && String(claims['email_verified'] ?? true) !== 'true') return [];
+    if (claim === 'email' && !isVerified(claims['email_verified'])) return [];
     return typeof value === 'string' && value !== '' ? [value] : [];
   });
+}
+
+/** An issuer that does not say answers for the addresses it gives. */
+function isVerified(said: unknown): boolean {
+  return said === undefined || said === true || said === 'true';
 }
 
 function scopesOf(scope: unknown): string[] {

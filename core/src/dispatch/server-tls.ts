@@ -3,7 +3,7 @@
  * tickets. The thread makes one for each listener and set of settings; connection.ts wraps its socket by it and asks it
  * for the facts. A broken certificate throws when it is made, never in a handshake of another name.
  */
-import { createHash } from 'node:crypto';
+import { constants, createHash, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { TlsFacts } from '../wire/session.ts';
@@ -109,7 +109,7 @@ export class ServerTls {
     };
     if (clientCertificates === 'off') return { ok: true, facts: basic };
     const certificate = socket.getPeerX509Certificate();
-    const problem = certificate === undefined ? 'none was shown' : verifyProblem(socket);
+    const problem = certificate === undefined ? 'none was shown' : (verifyProblem(socket) ?? endOf(certificate));
     if (certificate === undefined || problem !== undefined) {
       if (clientCertificates === 'require') return { ok: false, cause: `client certificate: ${problem}` };
       return { ok: true, facts: basic };
@@ -153,8 +153,10 @@ export class ServerTls {
     const made = this.#contexts.get(key);
     if (made !== undefined) return made;
     const { profile, clientCa, clientCrl, ticketKeys, sessionTimeoutSeconds } = this.#options;
+    const ofProfile = profileOptions(profile);
     const context = createSecureContext({
-      ...profileOptions(profile),
+      ...ofProfile,
+      ...(clientCrl === undefined ? {} : { secureOptions: (ofProfile.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET }),
       cert: distinct.map(({ certificate }) => certificate),
       key: distinct.map((one) => one.key),
       ...(clientCa === undefined ? {} : { ca: clientCa }),
@@ -179,6 +181,14 @@ export class ServerTls {
 /** @returns each list of a PEM file: Node would read the first alone. */
 export function revocationLists(pem: string): string[] {
   return [...pem.matchAll(/-----BEGIN X509 CRL-----[\s\S]+?-----END X509 CRL-----/g)].map(([list]) => list);
+}
+
+/**
+ * OpenSSL looks at a certificate once: in a session that is taken up again, and again, one that ended meanwhile would be
+ * good for ever. The same holds for the age of a revocation list, which nothing tells us: with one no session is taken up.
+ */
+function endOf(certificate: X509Certificate): string | undefined {
+  return Date.parse(certificate.validTo) < Date.now() ? 'CERT_HAS_EXPIRED' : undefined;
 }
 
 /** @returns why the certificate does not count; undefined when it does. */
