@@ -179,6 +179,9 @@ export const configSchema = z.strictObject({
         .default([300_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000])
         .describe('Waits between attempts; the last one repeats.'),
       giveUpAfter: duration.default(5 * 86_400_000).describe('Age at which a message bounces.'),
+      priorityStep: duration
+        .default(600_000)
+        .describe('How much waiting a step of MT-PRIORITY is worth, of what is due at the same time.'),
       minFreeBytes: bytes.default(100 * 1024 * 1024).describe('Below this much free disk new mail is deferred (452).'),
     })
     .prefault({}),

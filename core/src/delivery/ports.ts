@@ -29,7 +29,7 @@ export type Outcome =
 
 /** The queue as delivery sees it. */
 export interface DueQueue {
-  /** Up to `limit` messages that are due, the longest due first; empty when there are none. */
+  /** Up to `limit` messages that are due, those that go first first; empty when there are none. */
   takeDue(limit: number): Promise<readonly DueMessage[]>;
   /** Calls `then` whenever something became due, also when it was so before. One listener. */
   onDue(then: () => void): void;

@@ -50,6 +50,13 @@ export interface DeliverBy {
   readonly trace: boolean;
 }
 
+/** HOLDFOR= or HOLDUNTIL= of MAIL (RFC 4865 §4.2): no delivery is tried before. */
+export interface Hold {
+  readonly untilMs: number;
+  /** As asked, for notifications (RFC 4865 §5.1.2): `for;` and seconds, or `until;` and the date. */
+  readonly request: string;
+}
+
 export interface Envelope {
   /** Queue id, unique over slots and restarts, sorts by time of reception. Also in the Received header and each log line. */
   readonly id: string;
@@ -68,8 +75,7 @@ export interface Envelope {
   /** ENVID= as given, xtext (RFC 3461 §4.4). */
   readonly envid?: string;
   readonly deliverBy?: DeliverBy;
-  /** HOLDFOR= or HOLDUNTIL= (RFC 4865 §4): no delivery is tried before. */
-  readonly holdUntilMs?: number;
+  readonly hold?: Hold;
   /** MT-PRIORITY= (RFC 6710 §4), -9 to 9; absent is 0. */
   readonly priority?: number;
   /** REQUIRETLS of MAIL (RFC 8689 §4.2.1). */
@@ -78,4 +84,9 @@ export interface Envelope {
   readonly tlsOptional?: true;
   /** Set when scoring or a plugin said quarantine: local delivery files it apart, nothing goes to other servers. */
   readonly quarantine?: string;
+}
+
+/** From when on a message is to be delivered: how long it may be tried, and when its sender is warned, counts from here. */
+export function releasedAtMs({ hold, receivedAtMs }: Pick<Envelope, 'hold' | 'receivedAtMs'>): number {
+  return hold === undefined ? receivedAtMs : Math.max(receivedAtMs, hold.untilMs);
 }

@@ -29,7 +29,7 @@ export interface Active {
   removed: boolean;
 }
 
-/** The state before the first attempt: everyone is pending and was due on arrival. */
+/** The state before the first attempt: everyone is pending and was due from the start. */
 function untried(envelope: Envelope): RecipientState[] {
   return envelope.recipients.map(() => ({ status: 'pending', attempts: 0, nextAttemptAtMs: envelope.receivedAtMs }));
 }

@@ -1,5 +1,5 @@
 /** The queue with a clock turned by hand and a store in memory that can be told to fail. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../mail/clock.ts';
 import type { Envelope } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
@@ -90,18 +90,30 @@ function makeQueue(): Queue {
   const note = (event: string): void => void logged.push(event);
   const log: Log = { debug: note, info: note, warn: note, error: note, with: () => log };
   const retry = { waitsMs: [1000, 5000], giveUpAfterMs: 100_000 };
-  return createQueue({ store, clock, log, retry, counters: { add: () => undefined }, random: () => 0.5 });
+  const priorityStepMs = 1000;
+  return createQueue({ store, clock, log, retry, priorityStepMs, counters: { add: () => undefined }, random: () => 0.5 });
 }
 
-function envelope(id: string, recipients = 1): Envelope {
+function envelope(id: string, recipients = 1, asks: Partial<Envelope> = {}): Envelope {
   const origin = { listener: 'mx', clientAddress: '', clientPort: 0, helo: '', protocol: 'ESMTP', sessionId: 's' };
   const all = Array.from({ length: recipients }, (_, index) => ({ address: `r${index}@example.net` }));
-  return { id, receivedAtMs: clock.nowMs, reversePath: '', recipients: all, origin, sizeBytes: 0, body: '7bit' };
+  return { id, receivedAtMs: clock.nowMs, reversePath: '', recipients: all, origin, sizeBytes: 0, body: '7bit', ...asks };
 }
 
-function accept(id: string, recipients = 1): Promise<void> {
-  return queue.accept({ id, envelope: Buffer.from(JSON.stringify(envelope(id, recipients))), pieces: [] });
+function accept(id: string, recipients = 1, asks: Partial<Envelope> = {}): Promise<void> {
+  const { priority, hold } = asks;
+  return queue.accept({
+    id,
+    envelope: Buffer.from(JSON.stringify(envelope(id, recipients, asks))),
+    pieces: [],
+    ...(priority === undefined ? {} : { priority }),
+    ...(hold === undefined ? {} : { holdUntilMs: hold.untilMs }),
+  });
 }
+
+const heldFor = (delayMs: number): Partial<Envelope> => ({
+  hold: { untilMs: clock.nowMs + delayMs, request: `for;${delayMs / 1000}` },
+});
 
 const idsOf = (due: readonly DueMessage[]): string[] => due.map((one) => one.envelope.id);
 const defer = (index: number, delayMs: number) =>
@@ -294,4 +306,98 @@ test('a far due time does not rest on one long timer, and close leaves none', as
   queue.retry('a');
   await queue.close();
   expect(clock.timers).toBe(0);
+});
+
+describe('held mail (RFC 4865)', () => {
+  test('is handed out when its time has come, not before, and takes no place among recent envelopes', async () => {
+    await accept('later', 2, heldFor(5000));
+    expect(wakes).toBe(0);
+    clock.advance(4999);
+    expect(await queue.takeDue(1)).toEqual([]);
+    expect(await queue.show('later')).toMatchObject({ nextAttemptAtMs: clock.nowMs + 1 });
+    clock.advance(1);
+    expect(wakes).toBe(1);
+    expect((await queue.takeDue(1))[0]).toMatchObject({ due: [0, 1], state: undefined });
+    expect(store.reads).toBe(2);
+  });
+
+  test('is held again after a restart, and due at once when its time passed meanwhile', async () => {
+    await accept('a', 1, heldFor(5000));
+    await accept('b', 1, heldFor(9000));
+    clock.advance(6000);
+    queue = makeQueue();
+    await queue.open();
+    expect(idsOf(await queue.takeDue(5))).toEqual(['a']);
+    expect(queue.retry('all')).toBe(0);
+    clock.advance(3000);
+    expect(idsOf(await queue.takeDue(5))).toEqual(['b']);
+  });
+
+  test('is let go by the operator who names it, and not by one who wants all', async () => {
+    for (const id of ['a', 'b']) await accept(id, 1, heldFor(5000));
+    await accept('c');
+    expect(queue.retry('all')).toBe(1);
+    expect(queue.retry('b')).toBe(1);
+    expect(idsOf(await queue.takeDue(5)).sort()).toEqual(['b', 'c']);
+    // Given back untried it is no longer held.
+    queue.release('b', 100);
+    clock.advance(100);
+    expect(idsOf(await queue.takeDue(5))).toEqual(['b']);
+    await queue.settle('b', [defer(0, 200)]);
+    clock.advance(200);
+    expect(idsOf(await queue.takeDue(5))).toEqual(['b']);
+  });
+
+  test('is given up so long after its release, not after its reception', async () => {
+    await accept('a', 1, heldFor(90_000));
+    clock.advance(90_000);
+    const [due] = await queue.takeDue(1);
+    clock.advance(99_999);
+    expect(queue.nextAttempt(due!.envelope, 1)).toBe(clock.nowMs + 1);
+    clock.advance(1);
+    expect(queue.nextAttempt(due!.envelope, 2)).toBeUndefined();
+  });
+
+  test('a time that is past holds nothing', async () => {
+    await accept('a', 1, heldFor(-5000));
+    expect(idsOf(await queue.takeDue(1))).toEqual(['a']);
+    expect(store.reads).toBe(0);
+  });
+});
+
+describe('priority (RFC 6710)', () => {
+  async function acceptAll(): Promise<void> {
+    await accept('ordinary');
+    await accept('least', 1, { priority: -9 });
+    clock.advance(1500);
+    await accept('urgent', 1, { priority: 2 });
+    await accept('a little urgent', 1, { priority: 1 });
+  }
+
+  test('is the order among what is due, each step worth so much waiting', async () => {
+    await acceptAll();
+    expect(idsOf(await queue.takeDue(9))).toEqual(['urgent', 'ordinary', 'a little urgent', 'least']);
+  });
+
+  test('is kept by a restart, by a deferral and when a message is given back', async () => {
+    await acceptAll();
+    queue = makeQueue();
+    await queue.open();
+    const expected = ['urgent', 'ordinary', 'a little urgent', 'least'];
+    expect(idsOf(await queue.takeDue(9))).toEqual(expected);
+    for (const id of expected.toReversed()) await queue.settle(id, [defer(0, 100)]);
+    clock.advance(100);
+    const steps = ['urgent', 'a little urgent', 'ordinary', 'least'];
+    expect(idsOf(await queue.takeDue(9))).toEqual(steps);
+    for (const id of steps.toReversed()) queue.release(id, 100);
+    clock.advance(100);
+    expect(idsOf(await queue.takeDue(9))).toEqual(steps);
+  });
+
+  test('does not outlast the waiting of the others', async () => {
+    await accept('least', 1, { priority: -9 });
+    clock.advance(18_001);
+    await accept('most', 1, { priority: 9 });
+    expect(idsOf(await queue.takeDue(1))).toEqual(['least']);
+  });
 });

@@ -6,24 +6,32 @@
  * or, when its record is damaged, left to the operator. Wake-ups come from acceptance and one timer; nothing polls.
  */
 import type { Clock } from '../mail/clock.ts';
-import type { Envelope } from '../mail/envelope.ts';
+import { type Envelope, releasedAtMs } from '../mail/envelope.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome } from './active.ts';
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
 import { createRecentEnvelopes } from './recent.ts';
-import { firstDueAtMs, recover, type Recovered } from './recover.ts';
+import { firstDueAtMs, recover, type Recovered, turnOf } from './recover.ts';
 import { nextAttemptAt, type RetryPolicy } from './retry.ts';
-import { createSchedule, FORCED_MS } from './schedule.ts';
+import { createSchedule, FORCED_MS, type Taken } from './schedule.ts';
 import { type ListedMessage, type NewMessage, type QueueStore, type StoredMessage, StoreError } from './store.ts';
 
 export type { DueMessage, Outcome } from './active.ts';
 export type { Committed } from './commit.ts';
 
+/** A message with what its envelope says of its turn, since its bytes are not looked into here. */
+export interface QueuedMessage extends NewMessage {
+  readonly priority?: number;
+  readonly holdUntilMs?: number;
+}
+
 export interface QueuePorts {
   /** Not open yet; the queue opens and closes it. */
   readonly store: QueueStore;
   readonly retry: RetryPolicy;
+  /** How much waiting a step of priority is worth. */
+  readonly priorityStepMs: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
@@ -41,11 +49,14 @@ export type QueueListed =
 export interface Queue {
   /** Opens the store and schedules what it holds. @throws StoreError, PH_STORE_LOCKED among them */
   open(): Promise<Recovered>;
-  /** Stores messages of one batch, all or none; `done` is called once, when they are on disk (then due at once) or refused. */
-  acceptBatch(messages: readonly NewMessage[], done: Committed): void;
+  /**
+   * Stores messages of one batch, all or none; `done` is called once, when they are on disk (then due, at once or when
+   * they are no longer to be held) or refused.
+   */
+  acceptBatch(messages: readonly QueuedMessage[], done: Committed): void;
   /** The same for one message. @throws StoreError when it was not stored */
-  accept(message: NewMessage): Promise<void>;
-  /** Up to `limit` messages that are due, the longest due first, handed out until settled or released. */
+  accept(message: QueuedMessage): Promise<void>;
+  /** Up to `limit` messages that are due, in the order of schedule.ts, handed out until settled or released. */
   takeDue(limit: number): Promise<readonly DueMessage[]>;
   /** Calls `then` whenever something became due, also when it was so before. One listener. */
   onDue(then: () => void): void;
@@ -60,7 +71,7 @@ export interface Queue {
   /** Everything in the store, oldest first, damaged records too. */
   list(): AsyncIterable<QueueListed>;
   show(id: string): Promise<QueueEntry | undefined>;
-  /** Makes a waiting message due now, or with 'all' every one. @returns how many; one that is handed out does not count */
+  /** Makes a waiting message due now, held or not, or with 'all' every one that is not held. @returns how many; one that is handed out does not count */
   retry(id: string): number;
   /** Forgets a message without a bounce, one that is handed out after its attempt. @returns whether there was one */
   remove(id: string): Promise<boolean>;
@@ -82,7 +93,7 @@ const RECENT_BYTES = 8 * 1024 * 1024;
 export function createQueue(ports: QueuePorts): Queue {
   const { store, clock, log, counters } = ports;
   const random = ports.random ?? Math.random;
-  const schedule = createSchedule();
+  const schedule = createSchedule(ports.priorityStepMs);
   const recent = createRecentEnvelopes(RECENT_MESSAGES, RECENT_BYTES);
   const committer = createCommitter(store, ports.commit ?? defaultCommitLimits);
   const active = new Map<string, Active>();
@@ -120,13 +131,14 @@ export function createQueue(ports: QueuePorts): Queue {
     });
   }
 
-  function reschedule(id: string, dueAtMs: number): void {
-    schedule.add(id, dueAtMs);
+  /** Due again, no longer held: its time has come, or it was let go. */
+  function reschedule(id: string, { priority = 0 }: Pick<Envelope, 'priority'>, dueAtMs: number): void {
+    schedule.add(id, { dueAtMs, priority, held: false });
     rouse();
   }
 
   /** Envelope and state of a scheduled id; undefined when there is nothing to deliver. */
-  async function load(id: string): Promise<StoredMessage | undefined> {
+  async function load({ id, ...turn }: Taken): Promise<StoredMessage | undefined> {
     try {
       const stored = await store.read(id);
       if (stored === undefined) log.warn('queue.vanished', { message: id });
@@ -136,7 +148,7 @@ export function createQueue(ports: QueuePorts): Queue {
       log.error('queue.unreadable', { message: id, code: cause.code, reason: cause.message });
       counters.add('queue.unreadable');
       // A damaged record stays as it is: `queue list` shows it, and reading it again changes nothing.
-      if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, clock.now() + UNREADABLE_DELAY_MS);
+      if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, turn, clock.now() + UNREADABLE_DELAY_MS);
       return undefined;
     }
   }
@@ -148,8 +160,8 @@ export function createQueue(ports: QueuePorts): Queue {
       active.set(id, { envelope, state, open: new Set(due), removed: false });
       return { envelope, state, due };
     }
-    const dueAtMs = firstDueAtMs(state, envelope.receivedAtMs);
-    if (dueAtMs !== undefined) schedule.add(id, dueAtMs);
+    const turn = turnOf(stored);
+    if (turn !== undefined) schedule.add(id, turn);
     return undefined;
   }
 
@@ -157,8 +169,8 @@ export function createQueue(ports: QueuePorts): Queue {
   function finish(id: string, entry: Active): void {
     active.delete(id);
     if (entry.removed) return;
-    const dueAtMs = firstDueAtMs(entry.state, entry.envelope.receivedAtMs);
-    if (dueAtMs !== undefined) reschedule(id, dueAtMs);
+    const dueAtMs = firstDueAtMs(entry.envelope, entry.state);
+    if (dueAtMs !== undefined) reschedule(id, entry.envelope, dueAtMs);
   }
 
   async function record(id: string, entry: Active): Promise<void> {
@@ -177,13 +189,14 @@ export function createQueue(ports: QueuePorts): Queue {
     }
   }
 
-  function acceptBatch(messages: readonly NewMessage[], done: Committed): void {
+  function acceptBatch(messages: readonly QueuedMessage[], done: Committed): void {
     committer.acceptBatch(messages, (failure) => {
       if (failure === undefined) {
         const nowMs = clock.now();
-        for (const { id, envelope } of messages) {
-          schedule.add(id, nowMs);
-          recent.put(id, envelope);
+        for (const { id, envelope, priority = 0, holdUntilMs = 0 } of messages) {
+          const held = holdUntilMs > nowMs;
+          schedule.add(id, { dueAtMs: held ? holdUntilMs : nowMs, priority, held });
+          if (!held) recent.put(id, envelope);
         }
         counters.add('queue.accepted', messages.length);
       } else {
@@ -202,7 +215,7 @@ export function createQueue(ports: QueuePorts): Queue {
   }
 
   function entryOf(id: string, stored: StoredMessage): QueueEntry {
-    const nextAttemptAtMs = firstDueAtMs(stored.state, stored.envelope.receivedAtMs) ?? 0;
+    const nextAttemptAtMs = firstDueAtMs(stored.envelope, stored.state) ?? 0;
     return { ...stored, active: active.has(id), nextAttemptAtMs };
   }
 
@@ -229,7 +242,7 @@ export function createQueue(ports: QueuePorts): Queue {
           const forced = next.dueAtMs === FORCED_MS;
           const envelope = recent.take(next.id);
           if (envelope === undefined) {
-            reads.push(load(next.id).then((stored) => stored && handOut(next.id, stored, forced, nowMs)));
+            reads.push(load(next).then((stored) => stored && handOut(next.id, stored, forced, nowMs)));
           } else {
             const message = handOut(next.id, { envelope, state: undefined }, forced, nowMs);
             if (message !== undefined) taken.push(message);
@@ -249,7 +262,7 @@ export function createQueue(ports: QueuePorts): Queue {
     },
     body: (id) => store.body(id),
     nextAttempt: (envelope, attempts, retryAfterMs) =>
-      nextAttemptAt(ports.retry, envelope.receivedAtMs, clock.now(), attempts, random, retryAfterMs),
+      nextAttemptAt(ports.retry, releasedAtMs(envelope), clock.now(), attempts, random, retryAfterMs),
     async settle(id, outcomes) {
       const entry = active.get(id);
       if (entry === undefined) throw new StoreError('PH_STORE_FAILED', `${id} is not handed out`);
@@ -267,7 +280,7 @@ export function createQueue(ports: QueuePorts): Queue {
       const entry = active.get(id);
       if (entry === undefined) return;
       active.delete(id);
-      if (!entry.removed) reschedule(id, clock.now() + delayMs);
+      if (!entry.removed) reschedule(id, entry.envelope, clock.now() + delayMs);
       else store.remove(id).catch((error: unknown) => log.error('queue.remove', { message: id, reason: String(error) }));
     },
     list,

@@ -3,9 +3,10 @@
  * Called by queue.ts when it opens. One message is in memory at a time. A damaged record is logged and left where the
  * store set it aside; the start goes on. Throws only when the store cannot be listed at all.
  */
+import { type Envelope, releasedAtMs } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
-import type { Schedule } from './schedule.ts';
-import type { DeliveryState, QueueStore } from './store.ts';
+import type { Schedule, Turn } from './schedule.ts';
+import type { DeliveryState, QueueStore, StoredMessage } from './store.ts';
 
 export interface Recovered {
   readonly messages: number;
@@ -15,15 +16,22 @@ export interface Recovered {
 /** Damaged records that get a log line of their own; the rest only count. */
 const LOGGED_DAMAGE = 20;
 
-/** When the first pending recipient is due; `receivedAtMs` before the first attempt, undefined when none is pending. */
-export function firstDueAtMs(state: DeliveryState | undefined, receivedAtMs: number): number | undefined {
-  if (state === undefined) return receivedAtMs;
+/** When the first pending recipient is due; the time of release before the first attempt, undefined when none is pending. */
+export function firstDueAtMs(envelope: Envelope, state: DeliveryState | undefined): number | undefined {
+  if (state === undefined) return releasedAtMs(envelope);
   let first: number | undefined;
   for (const recipient of state.recipients) {
     if (recipient.status !== 'pending') continue;
     if (first === undefined || recipient.nextAttemptAtMs < first) first = recipient.nextAttemptAtMs;
   }
   return first;
+}
+
+/** The turn of a message that is in the store; undefined when nobody is pending. */
+export function turnOf({ envelope, state }: StoredMessage): Turn | undefined {
+  const dueAtMs = firstDueAtMs(envelope, state);
+  if (dueAtMs === undefined) return undefined;
+  return { dueAtMs, priority: envelope.priority ?? 0, held: state === undefined && envelope.hold !== undefined };
 }
 
 /**
@@ -39,14 +47,13 @@ export async function recover(store: QueueStore, schedule: Schedule, log: Log): 
       if (damaged <= LOGGED_DAMAGE) log.error('queue.damaged', { where: listed.where, reason: listed.reason });
       continue;
     }
-    const { envelope, state } = listed.message;
-    const dueAtMs = firstDueAtMs(state, envelope.receivedAtMs);
+    const turn = turnOf(listed.message);
     // Nothing pending: the last run ended between the last outcome and the removal.
-    if (dueAtMs === undefined) {
+    if (turn === undefined) {
       await store.remove(listed.id);
       continue;
     }
-    schedule.add(listed.id, dueAtMs);
+    schedule.add(listed.id, turn);
     messages++;
   }
   if (damaged > LOGGED_DAMAGE) log.error('queue.damaged', { more: damaged - LOGGED_DAMAGE });

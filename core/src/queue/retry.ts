@@ -8,7 +8,7 @@
 export interface RetryPolicy {
   /** Waits after the first, second, … attempt, in milliseconds; the last one repeats. At least one. */
   readonly waitsMs: readonly number[];
-  /** How old a message may become, counted from its reception. */
+  /** How old a message may become, counted from its reception, or from when it was no longer held. */
   readonly giveUpAfterMs: number;
 }
 
@@ -17,6 +17,7 @@ const JITTER = 0.1;
 
 /**
  * The time of the next attempt.
+ * @param releasedAtMs when the message came in, or was no longer held
  * @param attempts how many were made, the one that has just failed included
  * @param retryAfterMs a wait that the reason of the deferral asks for, instead of the list's; jitter only makes it longer
  * @param random in [0, 1), as Math.random
@@ -24,13 +25,13 @@ const JITTER = 0.1;
  */
 export function nextAttemptAt(
   policy: RetryPolicy,
-  receivedAtMs: number,
+  releasedAtMs: number,
   nowMs: number,
   attempts: number,
   random: () => number,
   retryAfterMs?: number,
 ): number | undefined {
-  const expiresAtMs = receivedAtMs + policy.giveUpAfterMs;
+  const expiresAtMs = releasedAtMs + policy.giveUpAfterMs;
   if (nowMs >= expiresAtMs) return undefined;
   const listed = policy.waitsMs[Math.min(Math.max(attempts, 1), policy.waitsMs.length) - 1]!;
   const waitMs =

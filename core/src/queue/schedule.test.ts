@@ -1,65 +1,126 @@
-/** The heap against a sorted list. */
+/** The lanes and their heaps against a sorted list. */
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { createSchedule, FORCED_MS } from './schedule.ts';
+import { describe, expect, test } from 'vitest';
+import { createSchedule, FORCED_MS, type Turn } from './schedule.ts';
+
+const STEP_MS = 10;
+const at = (dueAtMs: number, priority = 0, held = false): Turn => ({ dueAtMs, priority, held });
 
 test('gives what is due in the order of time, and nothing before', () => {
-  const schedule = createSchedule();
+  const schedule = createSchedule(STEP_MS);
   for (const [id, due] of [
     ['c', 30],
     ['a', 10],
     ['b', 20],
   ] as const)
-    schedule.add(id, due);
+    schedule.add(id, at(due));
   expect(schedule.nextDueAtMs()).toBe(10);
   expect(schedule.take(9)).toBeUndefined();
   expect([schedule.take(25)?.id, schedule.take(25)?.id, schedule.take(25)?.id]).toEqual(['a', 'b', undefined]);
   expect(schedule.size).toBe(1);
 });
 
+/** Who goes first by the words of the head of schedule.ts. */
+function firstOf(model: ReadonlyMap<string, Turn>, nowMs: number): { id: string; rank: number } | undefined {
+  const due = [...model].filter(([, { dueAtMs }]) => dueAtMs <= nowMs);
+  const ranked = due.map(([id, { dueAtMs, priority }]) => ({ id, rank: dueAtMs - priority * STEP_MS }));
+  return ranked.toSorted((a, b) => a.rank - b.rank)[0];
+}
+
 test('agrees with a sorted list through any calls', () => {
+  const turn = fc.record({
+    dueAtMs: fc.integer({ min: 1, max: 50 }),
+    priority: fc.constantFrom(0, 0, 0, 9, 1, -1, -9),
+    held: fc.boolean(),
+  });
   const call = fc.oneof(
-    fc.record({ do: fc.constant('add' as const), due: fc.integer({ min: 1, max: 50 }) }),
+    fc.record({ do: fc.constant('add' as const), turn }),
     fc.record({ do: fc.constant('take' as const), now: fc.integer({ min: 0, max: 60 }) }),
     fc.record({ do: fc.constantFrom('remove' as const, 'force' as const), pick: fc.nat(60) }),
+    fc.record({ do: fc.constant('force all' as const) }),
   );
   fc.assert(
     fc.property(fc.array(call, { maxLength: 200 }), (calls) => {
-      const schedule = createSchedule();
-      const model = new Map<string, number>();
+      const schedule = createSchedule(STEP_MS);
+      const model = new Map<string, Turn>();
       let next = 0;
       for (const one of calls) {
         if (one.do === 'add') {
-          schedule.add(`m${next}`, one.due);
-          model.set(`m${next++}`, one.due);
+          schedule.add(`m${next}`, one.turn);
+          model.set(`m${next++}`, one.turn);
         } else if (one.do === 'take') {
           const taken = schedule.take(one.now);
-          const first = Math.min(...model.values());
-          if (taken === undefined) expect(first).toBeGreaterThan(one.now);
+          const first = firstOf(model, one.now);
+          if (taken === undefined) expect(first).toBeUndefined();
           else {
-            expect(taken.dueAtMs).toBe(first);
-            expect(model.get(taken.id)).toBe(first);
-            model.delete(taken.id);
+            const { id, ...turn } = taken;
+            expect(turn.dueAtMs - turn.priority * STEP_MS).toBe(first?.rank);
+            expect(model.get(id)).toEqual(turn);
+            model.delete(id);
           }
         } else if (one.do === 'remove') {
           expect(schedule.remove(`m${one.pick}`)).toBe(model.delete(`m${one.pick}`));
+        } else if (one.do === 'force') {
+          const known = model.get(`m${one.pick}`);
+          expect(schedule.has(`m${one.pick}`)).toBe(known !== undefined);
+          expect(schedule.force(`m${one.pick}`)).toBe(known !== undefined);
+          if (known !== undefined) model.set(`m${one.pick}`, { ...known, dueAtMs: FORCED_MS, held: false });
         } else {
-          expect(schedule.force(`m${one.pick}`)).toBe(model.has(`m${one.pick}`));
-          if (model.has(`m${one.pick}`)) model.set(`m${one.pick}`, FORCED_MS);
+          const free = [...model].filter(([, { held }]) => !held);
+          expect(schedule.forceAll()).toBe(free.length);
+          for (const [id, known] of free) model.set(id, { ...known, dueAtMs: FORCED_MS });
         }
+        const times = [...model.values()].map(({ dueAtMs }) => dueAtMs);
         expect(schedule.size).toBe(model.size);
-        expect(schedule.nextDueAtMs()).toBe(model.size === 0 ? undefined : Math.min(...model.values()));
+        expect(schedule.nextDueAtMs()).toBe(model.size === 0 ? undefined : Math.min(...times));
       }
     }),
   );
 });
 
-test('forces all at once', () => {
-  const schedule = createSchedule();
-  for (let index = 0; index < 3000; index++) schedule.add(`m${index}`, 1e12 + index);
+test('forces all at once, but for what is held', () => {
+  const schedule = createSchedule(STEP_MS);
+  for (let index = 0; index < 3000; index++) schedule.add(`m${index}`, at(1e12 + index));
+  schedule.add('held', at(1e12, 0, true));
   schedule.remove('m7');
   expect(schedule.forceAll()).toBe(2999);
   let count = 0;
   while (schedule.take(1)?.dueAtMs === FORCED_MS) count++;
   expect(count).toBe(2999);
+  expect(schedule.has('held')).toBe(true);
+});
+
+describe('priority', () => {
+  test('goes before what came due within its steps, not before what has waited longer', () => {
+    const schedule = createSchedule(STEP_MS);
+    schedule.add('waits long', at(1000));
+    schedule.add('came lately', at(1021));
+    schedule.add('urgent', at(1050, 3));
+    schedule.add('may wait', at(1000, -9));
+    const order = [1, 2, 3, 4].map(() => schedule.take(1100)?.id);
+    expect(order).toEqual(['waits long', 'urgent', 'came lately', 'may wait']);
+  });
+
+  test('starves nobody: the least goes when its steps are over, however much that is urgent comes in', () => {
+    const schedule = createSchedule(STEP_MS);
+    schedule.add('least', at(0, -9));
+    let now = 0;
+    // One comes in and one goes out at each tick: the queue never empties.
+    schedule.add('urgent 0', at(now, 9));
+    for (let tick = 1; ; tick++) {
+      now = tick;
+      schedule.add(`urgent ${tick}`, at(now, 9));
+      if (schedule.take(now)?.id === 'least') break;
+      expect(tick).toBeLessThan(1000);
+    }
+    expect(now).toBe(18 * STEP_MS + 1);
+  });
+
+  test('what is urgent and not due yet keeps nobody waiting', () => {
+    const schedule = createSchedule(STEP_MS);
+    schedule.add('urgent, later', at(500, 9));
+    schedule.add('ordinary', at(499));
+    expect(schedule.take(499)?.id).toBe('ordinary');
+    expect(schedule.take(499)).toBeUndefined();
+  });
 });

@@ -1,149 +1,126 @@
 /**
- * What is due when: a binary heap in typed arrays, 24 bytes for each message beside its id string, whatever the number
- * of recipients. Called by queue.ts only. Envelopes, states and bodies stay in the store; who is being delivered is not
- * in here. Ids are not indexed: finding one is a linear scan (about 10 ms in a million), which only commands of the
- * operator do. Nothing here can fail but for want of memory.
+ * What is due when, and who goes first among what is due. Called by queue.ts only. Envelopes, states and bodies stay in
+ * the store; who is being delivered is not in here.
+ * A **lane** is a heap of times (due-heap.ts) for one priority (RFC 6710), and another one for what is held until its time
+ * (RFC 4865); most mail has neither, and uses one lane. Among what is due the earliest goes first, where each step of
+ * priority counts as `stepMs` of waiting. So an urgent message overtakes whatever came due within so long before it, and
+ * the least of all waits no longer for the others than the steps between them: nothing starves, whatever comes in.
+ * It costs one comparison for each lane that has ever been used, and nothing where there is only ordinary mail.
  */
+import { createDueHeap, type DueHeap } from './due-heap.ts';
 
 /** The due time of a message that an operator wants tried now, before everything else and with all that is pending. */
 export const FORCED_MS = 0;
 
+/** What a message asks of its turn. */
+export interface Turn {
+  readonly dueAtMs: number;
+  /** MT-PRIORITY, -9 to 9. */
+  readonly priority: number;
+  /** The sender asked that it be held until then: only the operator who names it lets it go before. */
+  readonly held: boolean;
+}
+
+export interface Taken extends Turn {
+  readonly id: string;
+}
+
 export interface Schedule {
   readonly size: number;
-  /** Adds an id that is not in here. @param dueAtMs as in Clock.now() */
-  add(id: string, dueAtMs: number): void;
+  /** Adds an id that is not in here. @param turn times as in Clock.now() */
+  add(id: string, turn: Turn): void;
   /** When the first one is due; undefined when there is none. */
   nextDueAtMs(): number | undefined;
-  /** Takes the longest due, if it is due at `nowMs`. */
-  take(nowMs: number): { readonly id: string; readonly dueAtMs: number } | undefined;
+  /** Takes whose turn it is, of what is due at `nowMs`. */
+  take(nowMs: number): Taken | undefined;
   has(id: string): boolean;
   /** Drops an id. @returns whether it was in here */
   remove(id: string): boolean;
-  /** Makes one due at once, as `FORCED_MS`. @returns whether it is in here */
+  /** Makes one due at once, as `FORCED_MS`, also one that is held. @returns whether it is in here */
   force(id: string): boolean;
-  /** Makes all due at once. @returns how many */
+  /** Makes all due at once that are not held. @returns how many */
   forceAll(): number;
 }
 
+interface Lane {
+  readonly priority: number;
+  readonly held: boolean;
+  readonly heap: DueHeap;
+}
+
+/** Most mail goes here; the other lanes begin small. */
 const FIRST_CAPACITY = 1024;
+const FIRST_CAPACITY_OF_OTHERS = 32;
 
-/** An empty schedule. */
-export function createSchedule(): Schedule {
-  // A message has a slot for as long as it is in here; `heap` holds slots, `placeOf` says where in the heap a slot is.
-  let dueAt = new Float64Array(FIRST_CAPACITY);
-  let heap = new Uint32Array(FIRST_CAPACITY);
-  let placeOf = new Uint32Array(FIRST_CAPACITY);
-  // Empty slots keep '' (never a hole, so that the array stays packed) and chain through `placeOf`.
-  const ids: string[] = [];
-  let freeSlot = -1;
-  let size = 0;
+/** An empty schedule. @param stepMs how much waiting a step of priority is worth */
+export function createSchedule(stepMs: number): Schedule {
+  const plain: Lane = { priority: 0, held: false, heap: createDueHeap(FIRST_CAPACITY) };
+  // At most one for each priority, held or not.
+  const lanes: Lane[] = [plain];
 
-  function grow(): void {
-    const capacity = dueAt.length * 2;
-    const [due, order, places] = [new Float64Array(capacity), new Uint32Array(capacity), new Uint32Array(capacity)];
-    due.set(dueAt);
-    order.set(heap);
-    places.set(placeOf);
-    dueAt = due;
-    heap = order;
-    placeOf = places;
-  }
-
-  function put(place: number, slot: number): void {
-    heap[place] = slot;
-    placeOf[slot] = place;
-  }
-
-  function siftUp(from: number, slot: number): void {
-    let place = from;
-    const due = dueAt[slot]!;
-    while (place > 0) {
-      const parent = (place - 1) >> 1;
-      if (dueAt[heap[parent]!]! <= due) break;
-      put(place, heap[parent]!);
-      place = parent;
+  function laneOf(priority: number, held: boolean): Lane {
+    if (priority === 0 && !held) return plain;
+    let lane = lanes.find((one) => one.priority === priority && one.held === held);
+    if (lane === undefined) {
+      lane = { priority, held, heap: createDueHeap(FIRST_CAPACITY_OF_OTHERS) };
+      lanes.push(lane);
     }
-    put(place, slot);
+    return lane;
   }
 
-  function siftDown(from: number, slot: number): void {
-    let place = from;
-    const due = dueAt[slot]!;
-    for (;;) {
-      let child = place * 2 + 1;
-      if (child >= size) break;
-      if (child + 1 < size && dueAt[heap[child + 1]!]! < dueAt[heap[child]!]!) child++;
-      if (dueAt[heap[child]!]! >= due) break;
-      put(place, heap[child]!);
-      place = child;
+  /** The lane whose first is due and has waited longest, by its own time. */
+  function firstOf(nowMs: number): Lane | undefined {
+    let first: Lane | undefined;
+    let least = Infinity;
+    for (const lane of lanes) {
+      const dueAtMs = lane.heap.nextDueAtMs;
+      if (dueAtMs > nowMs) continue;
+      const rank = dueAtMs - lane.priority * stepMs;
+      if (rank < least) {
+        least = rank;
+        first = lane;
+      }
     }
-    put(place, slot);
-  }
-
-  /** Takes the slot at this place of the heap out and frees it. */
-  function cut(place: number): void {
-    const slot = heap[place]!;
-    size--;
-    if (place < size) {
-      const last = heap[size]!;
-      if (place > 0 && dueAt[last]! < dueAt[heap[(place - 1) >> 1]!]!) siftUp(place, last);
-      else siftDown(place, last);
-    }
-    ids[slot] = '';
-    placeOf[slot] = freeSlot + 1;
-    freeSlot = slot;
-  }
-
-  function find(id: string): number {
-    return id === '' ? -1 : ids.indexOf(id);
+    return first;
   }
 
   return {
     get size() {
+      let size = 0;
+      for (const { heap } of lanes) size += heap.size;
       return size;
     },
-    add(id, dueAtMs) {
-      if (size === dueAt.length) grow();
-      let slot = freeSlot;
-      if (slot >= 0) {
-        freeSlot = placeOf[slot]! - 1;
-        ids[slot] = id;
-      } else {
-        slot = ids.push(id) - 1;
-      }
-      dueAt[slot] = dueAtMs;
-      siftUp(size++, slot);
+    add(id, { dueAtMs, priority, held }) {
+      laneOf(priority, held).heap.add(id, dueAtMs);
     },
     nextDueAtMs() {
-      return size === 0 ? undefined : dueAt[heap[0]!]!;
+      let next = Infinity;
+      for (const { heap } of lanes) next = Math.min(next, heap.nextDueAtMs);
+      return next === Infinity ? undefined : next;
     },
     take(nowMs) {
-      if (size === 0) return undefined;
-      const slot = heap[0]!;
-      const dueAtMs = dueAt[slot]!;
-      if (dueAtMs > nowMs) return undefined;
-      const id = ids[slot]!;
-      cut(0);
-      return { id, dueAtMs };
+      const lane = firstOf(nowMs);
+      if (lane === undefined) return undefined;
+      const { priority, held } = lane;
+      const dueAtMs = lane.heap.nextDueAtMs;
+      return { id: lane.heap.take(), dueAtMs, priority, held };
     },
-    has: (id) => find(id) >= 0,
-    remove(id) {
-      const slot = find(id);
-      if (slot < 0) return false;
-      cut(placeOf[slot]!);
-      return true;
-    },
+    has: (id) => lanes.some(({ heap }) => heap.has(id)),
+    remove: (id) => lanes.some(({ heap }) => heap.remove(id)),
     force(id) {
-      const slot = find(id);
-      if (slot < 0) return false;
-      dueAt[slot] = FORCED_MS;
-      siftUp(placeOf[slot]!, slot);
-      return true;
+      const lane = lanes.find(({ heap }) => heap.remove(id));
+      // No longer held: it has been let go.
+      if (lane !== undefined) laneOf(lane.priority, false).heap.add(id, FORCED_MS);
+      return lane !== undefined;
     },
     forceAll() {
-      // All alike: any order is a heap.
-      dueAt.fill(FORCED_MS);
-      return size;
+      let count = 0;
+      for (const { heap, held } of lanes) {
+        if (held) continue;
+        heap.setAll(FORCED_MS);
+        count += heap.size;
+      }
+      return count;
     },
   };
 }

@@ -4,13 +4,14 @@
  * Called by the verbs with what stands after the path; strict: what is not understood is refused, never skipped, and
  * so is what this listener does not announce. One table has a row for each keyword.
  */
-import type { BodyKind, DeliverBy, Notify } from '../mail/envelope.ts';
+import type { BodyKind, DeliverBy, Hold, Notify } from '../mail/envelope.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import {
   badParameter501,
   deliverByTooSoon555,
   duplicateParameter501,
+  heldTooLongForBy501,
   holdTooLong501,
   tlsForRequireTls530,
   unknownParameter555,
@@ -22,7 +23,7 @@ export interface DeliveryRequests {
   readonly ret?: 'full' | 'headers';
   readonly envid?: string;
   readonly deliverBy?: DeliverBy;
-  readonly holdUntilMs?: number;
+  readonly hold?: Hold;
   readonly priority?: number;
   readonly requireTls?: true;
 }
@@ -142,9 +143,16 @@ const MAIL_ROWS: ReadonlyMap<string, Row<Draft>> = new Map<string, Row<Draft>>([
   ],
   [
     'HOLDFOR',
-    (draft, value, conversation) => hold(draft, conversation, readHoldFor(value ?? ''), conversation.ports.clock.now()),
+    (draft, value = '', conversation) => {
+      const ms = readHoldFor(value);
+      const untilMs = ms === undefined ? undefined : conversation.ports.clock.now() + ms;
+      return hold(draft, conversation, untilMs, `for;${value}`);
+    },
   ],
-  ['HOLDUNTIL', (draft, value, conversation) => hold(draft, conversation, readHoldUntil(value ?? ''), 0)],
+  [
+    'HOLDUNTIL',
+    (draft, value = '', conversation) => hold(draft, conversation, readHoldUntil(value), `until;${value.toUpperCase()}`),
+  ],
   [
     'MT-PRIORITY',
     (draft, value, { profile, user, isRelayHost }) => {
@@ -199,7 +207,11 @@ const RCPT_ROWS: ReadonlyMap<string, Row<Writable<RcptParameters>>> = new Map<st
 export function parseMailParameters(rest: string, conversation: Conversation): MailParameters | Reply {
   if (rest === '') return NO_PARAMETERS;
   const draft: Draft = { ...NO_PARAMETERS, requests: {} };
-  return readInto(draft, rest, MAIL_ROWS, conversation) ?? draft;
+  const refusal = readInto(draft, rest, MAIL_ROWS, conversation);
+  if (refusal !== undefined) return refusal;
+  const { hold, deliverBy } = draft.requests;
+  // RFC 4865 §5.2.2: both cannot be kept.
+  return hold !== undefined && deliverBy !== undefined && hold.untilMs > deliverBy.atMs ? heldTooLongForBy501 : draft;
 }
 
 /** Reads RCPT's parameters, as `parseMailParameters` does MAIL's. */
@@ -232,13 +244,18 @@ function readInto<Into>(
 }
 
 /** Both ways to say until when (RFC 4865 §4); a time that is past holds nothing, since clocks differ. */
-function hold({ requests }: Draft, { profile, ports }: Conversation, ms: number | undefined, fromMs: number): Reply | undefined {
+function hold(
+  { requests }: Draft,
+  { profile, ports }: Conversation,
+  untilMs: number | undefined,
+  request: string,
+): Reply | undefined {
   const { maxHoldSeconds } = profile.requests;
   if (maxHoldSeconds === 0 || profile.kind !== 'submission') return unknownParameter555;
-  if (ms === undefined) return badParameter501;
-  if (requests.holdUntilMs !== undefined) return duplicateParameter501;
-  requests.holdUntilMs = fromMs + ms;
-  return requests.holdUntilMs > ports.clock.now() + maxHoldSeconds * 1000 ? holdTooLong501 : undefined;
+  if (untilMs === undefined) return badParameter501;
+  if (requests.hold !== undefined) return duplicateParameter501;
+  requests.hold = { untilMs, request };
+  return untilMs > ports.clock.now() + maxHoldSeconds * 1000 ? holdTooLong501 : undefined;
 }
 
 /** Parameters stand after a blank each, as keyword or keyword=value of printable characters (RFC 6531 §3.3); undefined when they do not. */

@@ -50,6 +50,7 @@ export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recogn
 
 export const deliverByTooSoon555 = new Reply(555, '5.5.4', 'Delivery cannot be that soon');
 export const holdTooLong501 = new Reply(501, '5.5.4', 'Held for longer than allowed');
+export const heldTooLongForBy501 = new Reply(501, '5.5.4', 'Held for longer than delivery may take');
 export const tlsForRequireTls530 = new Reply(530, '5.7.10', 'REQUIRETLS needs TLS');
 
 // Commands out of place.

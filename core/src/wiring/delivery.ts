@@ -47,7 +47,12 @@ export function wireDelivery(parts: DeliveryParts): WiredDelivery {
       dns: parts.dns,
       hooks: parts.pipeline,
       submitBounce: (envelope, bytes) =>
-        queue.accept({ id: envelope.id, envelope: Buffer.from(JSON.stringify(envelope)), pieces: [bytes] }),
+        queue.accept({
+          id: envelope.id,
+          envelope: Buffer.from(JSON.stringify(envelope)),
+          pieces: [bytes],
+          ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
+        }),
       newId: parts.newId,
       isSelf: parts.isSelf,
       clock: parts.clock,

@@ -1,31 +1,34 @@
 /** How `posthorn queue` shows messages to a person. Pure; control characters of envelopes never reach the terminal. */
-import type { QueueListed } from '@posthorn/core/queue/queue';
+import type { QueueEntry, QueueListed } from '@posthorn/core/queue/queue';
 
-/** @returns one line: id, age, size, sender, how many recipients are left, when the next attempt is. */
+/** @returns one line: id, age, size, sender, how many recipients are left, when the next attempt is, or until when it is held. */
 export function listLine(entry: QueueListed, nowMs: number): string {
   if (entry.kind === 'damaged') return plain(`damaged  ${entry.where}: ${entry.reason}\n`);
-  const { envelope, state, active, nextAttemptAtMs } = entry.message;
+  const { envelope, state } = entry.message;
   const pending = envelope.recipients.filter((_, index) => (state?.recipients[index]?.status ?? 'pending') === 'pending');
   const to = pending.length === 1 ? pending[0]?.address : `${pending.length} recipients`;
   const from = envelope.reversePath === '' ? '<>' : envelope.reversePath;
   const age = describeSpan(nowMs - envelope.receivedAtMs);
-  return plain(
-    `${entry.id}  ${age} old  ${envelope.sizeBytes} bytes  ${from} -> ${to}  ${whenText(active, nextAttemptAtMs, nowMs)}\n`,
-  );
+  const asked = envelope.priority === undefined ? '' : `  priority ${envelope.priority}`;
+  const when = whenText(entry.message, nowMs);
+  return plain(`${entry.id}  ${age} old  ${envelope.sizeBytes} bytes  ${from} -> ${to}${asked}  ${when}\n`);
 }
 
 /** @returns all that is known of a message, a line for each recipient. */
 export function describeMessage(entry: QueueListed, nowMs: number): string {
   if (entry.kind === 'damaged') return listLine(entry, nowMs);
-  const { envelope, state, active, nextAttemptAtMs } = entry.message;
+  const { envelope, state } = entry.message;
   const { origin } = envelope;
   const lines = [
     `id        ${entry.id}`,
     `received  ${new Date(envelope.receivedAtMs).toISOString()} from ${origin.clientAddress} (${origin.protocol}, listener ${origin.listener}, session ${origin.sessionId})`,
     `from      ${envelope.reversePath === '' ? '<>' : envelope.reversePath}`,
     `size      ${envelope.sizeBytes} bytes`,
-    `next      ${whenText(active, nextAttemptAtMs, nowMs)}`,
+    `next      ${whenText(entry.message, nowMs)}`,
   ];
+  if (envelope.priority !== undefined) lines.push(`priority  ${envelope.priority}`);
+  if (envelope.requireTls === true) lines.push('tls       required on the whole way (REQUIRETLS)');
+  if (envelope.tlsOptional === true) lines.push('tls       delivery matters more (TLS-Required: No)');
   if (origin.user !== undefined) lines.push(`user      ${origin.user}`);
   if (envelope.quarantine !== undefined) lines.push(`quarantine ${envelope.quarantine}`);
   for (const [index, recipient] of envelope.recipients.entries()) {
@@ -37,8 +40,11 @@ export function describeMessage(entry: QueueListed, nowMs: number): string {
   return `${lines.map(plain).join('\n')}\n`;
 }
 
-function whenText(active: boolean, nextAttemptAtMs: number, nowMs: number): string {
+function whenText({ active, nextAttemptAtMs, envelope, state }: QueueEntry, nowMs: number): string {
   if (active) return 'being delivered';
+  if (state === undefined && envelope.hold !== undefined && nextAttemptAtMs > nowMs) {
+    return `held until ${new Date(nextAttemptAtMs).toISOString()}, for ${describeSpan(nextAttemptAtMs - nowMs)}`;
+  }
   return nextAttemptAtMs <= nowMs ? 'due now' : `next attempt in ${describeSpan(nextAttemptAtMs - nowMs)}`;
 }
 

@@ -4,6 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { releasedAtMs } from '@posthorn/core/mail/envelope';
 import type { DeliveryState, ListedMessage, QueueStore, StoredMessage } from '@posthorn/core/queue/store';
 import type { QueueListed } from '@posthorn/core/queue/queue';
 import { queuePlugin } from '@posthorn/queue-level';
@@ -77,10 +78,10 @@ function asListed(entry: ListedMessage): QueueListed {
 
 function nextAttempt({ state, envelope }: StoredMessage): number {
   const waiting = (state?.recipients ?? []).filter(({ status }) => status === 'pending').map((one) => one.nextAttemptAtMs);
-  return waiting.length === 0 ? envelope.receivedAtMs : Math.min(...waiting);
+  return waiting.length === 0 ? releasedAtMs(envelope) : Math.min(...waiting);
 }
 
-/** Writes "now" into the store, where the next server finds it. @returns how many messages became due */
+/** Writes "now" into the store, where the next server finds it. Of all, not those that are held. @returns how many messages became due */
 async function makeDue(store: QueueStore, id: string | undefined): Promise<number> {
   if (id !== undefined) {
     const message = await store.read(id);
@@ -91,17 +92,29 @@ async function makeDue(store: QueueStore, id: string | undefined): Promise<numbe
   // Gathered first: a store need not allow changes while it is listed. Ids are short.
   const ids: string[] = [];
   for await (const entry of store.list()) if (entry.kind === 'message') ids.push(entry.id);
+  let count = 0;
   for (const one of ids) {
     const message = await store.read(one);
-    if (message !== undefined) await settleNow(store, one, message);
+    if (message === undefined || isHeld(message)) continue;
+    await settleNow(store, one, message);
+    count++;
   }
-  return ids.length;
+  return count;
 }
 
-async function settleNow(store: QueueStore, id: string, { state }: StoredMessage): Promise<void> {
-  // Never tried: it is due as it is.
-  if (state === undefined) return;
+/** Not let go yet; one that was tried was (RFC 4865). */
+function isHeld({ state, envelope }: StoredMessage): boolean {
+  return state === undefined && releasedAtMs(envelope) > Date.now();
+}
+
+async function settleNow(store: QueueStore, id: string, message: StoredMessage): Promise<void> {
+  const { state, envelope } = message;
   const now = Date.now();
-  const recipients = state.recipients.map((one) => (one.status === 'pending' ? { ...one, nextAttemptAtMs: now } : one));
+  // Never tried: it is due as it is, unless it is held.
+  if (state === undefined && !isHeld(message)) return;
+  const recipients =
+    state === undefined
+      ? envelope.recipients.map(() => ({ status: 'pending', attempts: 0, nextAttemptAtMs: now }) as const)
+      : state.recipients.map((one) => (one.status === 'pending' ? { ...one, nextAttemptAtMs: now } : one));
   await store.settle(id, { ...state, recipients } satisfies DeliveryState);
 }

@@ -3,11 +3,12 @@
  * the answers of each group back to the thread that waits for them.
  */
 import type { SlabTable } from '@posthorn/core/mail/message-bytes';
-import type { NewMessage, StoreError } from '@posthorn/core/queue/store';
+import type { QueuedMessage } from '@posthorn/core/queue/queue';
+import type { StoreError } from '@posthorn/core/queue/store';
 import type { AcceptAnswer, AcceptRequest, ToSessionThread } from '../ipc.ts';
 
 /** Stores a batch whole or not at all; `failure` is undefined when it is on disk. */
-export type AcceptBatch = (messages: readonly NewMessage[], done: (failure: StoreError | undefined) => void) => void;
+export type AcceptBatch = (messages: readonly QueuedMessage[], done: (failure: StoreError | undefined) => void) => void;
 
 /** @returns what to call with each batch that comes in from a session thread. */
 export function createAcceptor(slabs: SlabTable, accept: AcceptBatch) {
@@ -19,7 +20,7 @@ export function createAcceptor(slabs: SlabTable, accept: AcceptBatch) {
   };
 }
 
-function messageOf(request: AcceptRequest, slabs: SlabTable): NewMessage {
+function messageOf(request: AcceptRequest, slabs: SlabTable): QueuedMessage {
   const pieces: Uint8Array[] = [];
   if (request.prepend.length > 0) pieces.push(Buffer.from(request.prepend, 'latin1'));
   for (let i = 0; i < request.ranges.length; i += 2) {
@@ -29,6 +30,8 @@ function messageOf(request: AcceptRequest, slabs: SlabTable): NewMessage {
     id: request.id,
     envelope: Buffer.from(request.envelope),
     pieces,
+    ...(request.priority === undefined ? {} : { priority: request.priority }),
+    ...(request.holdUntilMs === undefined ? {} : { holdUntilMs: request.holdUntilMs }),
     ...(request.file === undefined ? {} : { file: request.file }),
   };
 }

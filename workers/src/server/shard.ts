@@ -38,6 +38,7 @@ export function makeQueue(slot: number, parts: Pick<ShardParts, 'settings' | 'cl
       report: (event, fields) => parts.log.warn(event, { shard: slot, ...fields }),
     }),
     retry: { waitsMs: config.queue.retry, giveUpAfterMs: config.queue.giveUpAfter },
+    priorityStepMs: config.queue.priorityStep,
     clock: parts.clock,
     log: parts.log,
     counters: parts.counters,

@@ -75,6 +75,8 @@ function requestOf(token: number, submission: Submission, place: BytesPlace): Ac
     token,
     id: submission.envelope.id,
     envelope: JSON.stringify(submission.envelope),
+    priority: submission.envelope.priority,
+    holdUntilMs: submission.envelope.hold?.untilMs,
     prepend: Buffer.from(submission.prepend.buffer, submission.prepend.byteOffset, submission.prepend.byteLength).toString(
       'latin1',
     ),
