@@ -12,9 +12,9 @@ import type { Log } from '../observe/log.ts';
 import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome } from './active.ts';
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
 import { createRecentEnvelopes } from './recent.ts';
-import { firstDueAtMs, recover, type Recovered, turnOf } from './recover.ts';
+import { firstDueAtMs, recover, type Recovered, wishOf } from './recover.ts';
 import { nextAttemptAt, type RetryPolicy } from './retry.ts';
-import { createSchedule, FORCED_MS, type Taken } from './schedule.ts';
+import { createSchedule, FORCED_MS, type Taken, type Wish, wishFor } from './schedule.ts';
 import { type ListedMessage, type NewMessage, type QueueStore, type StoredMessage, StoreError } from './store.ts';
 
 export type { DueMessage, Outcome } from './active.ts';
@@ -131,14 +131,16 @@ export function createQueue(ports: QueuePorts): Queue {
     });
   }
 
-  /** Due again, no longer held: its time has come, or it was let go. */
-  function reschedule(id: string, { priority = 0 }: Pick<Envelope, 'priority'>, dueAtMs: number): void {
-    schedule.add(id, { dueAtMs, priority, held: false });
+  function reschedule(id: string, dueAtMs: number, wish: Wish): void {
+    schedule.add(id, dueAtMs, wish);
     rouse();
   }
 
+  /** Of a message that was handed out: its time has come, or it was let go. */
+  const wishAfter = ({ priority }: Envelope): Wish => wishFor(priority, false);
+
   /** Envelope and state of a scheduled id; undefined when there is nothing to deliver. */
-  async function load({ id, ...turn }: Taken): Promise<StoredMessage | undefined> {
+  async function load({ id, wish }: Taken): Promise<StoredMessage | undefined> {
     try {
       const stored = await store.read(id);
       if (stored === undefined) log.warn('queue.vanished', { message: id });
@@ -148,7 +150,7 @@ export function createQueue(ports: QueuePorts): Queue {
       log.error('queue.unreadable', { message: id, code: cause.code, reason: cause.message });
       counters.add('queue.unreadable');
       // A damaged record stays as it is: `queue list` shows it, and reading it again changes nothing.
-      if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, turn, clock.now() + UNREADABLE_DELAY_MS);
+      if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, clock.now() + UNREADABLE_DELAY_MS, wish);
       return undefined;
     }
   }
@@ -160,8 +162,8 @@ export function createQueue(ports: QueuePorts): Queue {
       active.set(id, { envelope, state, open: new Set(due), removed: false });
       return { envelope, state, due };
     }
-    const turn = turnOf(stored);
-    if (turn !== undefined) schedule.add(id, turn);
+    const dueAtMs = firstDueAtMs(stored);
+    if (dueAtMs !== undefined) schedule.add(id, dueAtMs, wishOf(stored));
     return undefined;
   }
 
@@ -169,8 +171,8 @@ export function createQueue(ports: QueuePorts): Queue {
   function finish(id: string, entry: Active): void {
     active.delete(id);
     if (entry.removed) return;
-    const dueAtMs = firstDueAtMs(entry.envelope, entry.state);
-    if (dueAtMs !== undefined) reschedule(id, entry.envelope, dueAtMs);
+    const dueAtMs = firstDueAtMs(entry);
+    if (dueAtMs !== undefined) reschedule(id, dueAtMs, wishAfter(entry.envelope));
   }
 
   async function record(id: string, entry: Active): Promise<void> {
@@ -193,9 +195,9 @@ export function createQueue(ports: QueuePorts): Queue {
     committer.acceptBatch(messages, (failure) => {
       if (failure === undefined) {
         const nowMs = clock.now();
-        for (const { id, envelope, priority = 0, holdUntilMs = 0 } of messages) {
+        for (const { id, envelope, priority, holdUntilMs = 0 } of messages) {
           const held = holdUntilMs > nowMs;
-          schedule.add(id, { dueAtMs: held ? holdUntilMs : nowMs, priority, held });
+          schedule.add(id, held ? holdUntilMs : nowMs, wishFor(priority, held));
           if (!held) recent.put(id, envelope);
         }
         counters.add('queue.accepted', messages.length);
@@ -215,7 +217,7 @@ export function createQueue(ports: QueuePorts): Queue {
   }
 
   function entryOf(id: string, stored: StoredMessage): QueueEntry {
-    const nextAttemptAtMs = firstDueAtMs(stored.envelope, stored.state) ?? 0;
+    const nextAttemptAtMs = firstDueAtMs(stored) ?? 0;
     return { ...stored, active: active.has(id), nextAttemptAtMs };
   }
 
@@ -280,7 +282,7 @@ export function createQueue(ports: QueuePorts): Queue {
       const entry = active.get(id);
       if (entry === undefined) return;
       active.delete(id);
-      if (!entry.removed) reschedule(id, entry.envelope, clock.now() + delayMs);
+      if (!entry.removed) reschedule(id, clock.now() + delayMs, wishAfter(entry.envelope));
       else store.remove(id).catch((error: unknown) => log.error('queue.remove', { message: id, reason: String(error) }));
     },
     list,

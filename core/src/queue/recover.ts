@@ -3,10 +3,10 @@
  * Called by queue.ts when it opens. One message is in memory at a time. A damaged record is logged and left where the
  * store set it aside; the start goes on. Throws only when the store cannot be listed at all.
  */
-import { type Envelope, releasedAtMs } from '../mail/envelope.ts';
+import { releasedAtMs } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
-import type { Schedule, Turn } from './schedule.ts';
-import type { DeliveryState, QueueStore, StoredMessage } from './store.ts';
+import { type Schedule, type Wish, wishFor } from './schedule.ts';
+import type { QueueStore, StoredMessage } from './store.ts';
 
 export interface Recovered {
   readonly messages: number;
@@ -17,7 +17,7 @@ export interface Recovered {
 const LOGGED_DAMAGE = 20;
 
 /** When the first pending recipient is due; the time of release before the first attempt, undefined when none is pending. */
-export function firstDueAtMs(envelope: Envelope, state: DeliveryState | undefined): number | undefined {
+export function firstDueAtMs({ envelope, state }: StoredMessage): number | undefined {
   if (state === undefined) return releasedAtMs(envelope);
   let first: number | undefined;
   for (const recipient of state.recipients) {
@@ -27,11 +27,9 @@ export function firstDueAtMs(envelope: Envelope, state: DeliveryState | undefine
   return first;
 }
 
-/** The turn of a message that is in the store; undefined when nobody is pending. */
-export function turnOf({ envelope, state }: StoredMessage): Turn | undefined {
-  const dueAtMs = firstDueAtMs(envelope, state);
-  if (dueAtMs === undefined) return undefined;
-  return { dueAtMs, priority: envelope.priority ?? 0, held: state === undefined && envelope.hold !== undefined };
+/** What a message that is in the store asks of its turn; one that was tried is no longer held. */
+export function wishOf({ envelope, state }: StoredMessage): Wish {
+  return wishFor(envelope.priority, state === undefined && envelope.hold !== undefined);
 }
 
 /**
@@ -47,13 +45,13 @@ export async function recover(store: QueueStore, schedule: Schedule, log: Log): 
       if (damaged <= LOGGED_DAMAGE) log.error('queue.damaged', { where: listed.where, reason: listed.reason });
       continue;
     }
-    const turn = turnOf(listed.message);
+    const dueAtMs = firstDueAtMs(listed.message);
     // Nothing pending: the last run ended between the last outcome and the removal.
-    if (turn === undefined) {
+    if (dueAtMs === undefined) {
       await store.remove(listed.id);
       continue;
     }
-    schedule.add(listed.id, turn);
+    schedule.add(listed.id, dueAtMs, wishOf(listed.message));
     messages++;
   }
   if (damaged > LOGGED_DAMAGE) log.error('queue.damaged', { more: damaged - LOGGED_DAMAGE });

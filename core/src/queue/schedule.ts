@@ -13,22 +13,31 @@ import { createDueHeap, type DueHeap } from './due-heap.ts';
 export const FORCED_MS = 0;
 
 /** What a message asks of its turn. */
-export interface Turn {
-  readonly dueAtMs: number;
+export interface Wish {
   /** MT-PRIORITY, -9 to 9. */
   readonly priority: number;
-  /** The sender asked that it be held until then: only the operator who names it lets it go before. */
+  /** The sender asked that it be held until it is due: only the operator who names it lets it go before. */
   readonly held: boolean;
 }
 
-export interface Taken extends Turn {
+/** Most mail asks for nothing. */
+export const NO_WISH: Wish = { priority: 0, held: false };
+
+/** @param priority of the envelope */
+export function wishFor(priority: number | undefined, held: boolean): Wish {
+  return priority === undefined && !held ? NO_WISH : { priority: priority ?? 0, held };
+}
+
+export interface Taken {
   readonly id: string;
+  readonly dueAtMs: number;
+  readonly wish: Wish;
 }
 
 export interface Schedule {
   readonly size: number;
-  /** Adds an id that is not in here. @param turn times as in Clock.now() */
-  add(id: string, turn: Turn): void;
+  /** Adds an id that is not in here. @param dueAtMs as in Clock.now() */
+  add(id: string, dueAtMs: number, wish: Wish): void;
   /** When the first one is due; undefined when there is none. */
   nextDueAtMs(): number | undefined;
   /** Takes whose turn it is, of what is due at `nowMs`. */
@@ -43,8 +52,7 @@ export interface Schedule {
 }
 
 interface Lane {
-  readonly priority: number;
-  readonly held: boolean;
+  readonly wish: Wish;
   readonly heap: DueHeap;
 }
 
@@ -54,15 +62,15 @@ const FIRST_CAPACITY_OF_OTHERS = 32;
 
 /** An empty schedule. @param stepMs how much waiting a step of priority is worth */
 export function createSchedule(stepMs: number): Schedule {
-  const plain: Lane = { priority: 0, held: false, heap: createDueHeap(FIRST_CAPACITY) };
+  const plain: Lane = { wish: NO_WISH, heap: createDueHeap(FIRST_CAPACITY) };
   // At most one for each priority, held or not.
   const lanes: Lane[] = [plain];
 
-  function laneOf(priority: number, held: boolean): Lane {
-    if (priority === 0 && !held) return plain;
-    let lane = lanes.find((one) => one.priority === priority && one.held === held);
+  function laneOf(wish: Wish): Lane {
+    if (wish.priority === 0 && !wish.held) return plain;
+    let lane = lanes.find((one) => one.wish.priority === wish.priority && one.wish.held === wish.held);
     if (lane === undefined) {
-      lane = { priority, held, heap: createDueHeap(FIRST_CAPACITY_OF_OTHERS) };
+      lane = { wish, heap: createDueHeap(FIRST_CAPACITY_OF_OTHERS) };
       lanes.push(lane);
     }
     return lane;
@@ -70,12 +78,13 @@ export function createSchedule(stepMs: number): Schedule {
 
   /** The lane whose first is due and has waited longest, by its own time. */
   function firstOf(nowMs: number): Lane | undefined {
+    if (lanes.length === 1) return plain.heap.size > 0 && plain.heap.nextDueAtMs <= nowMs ? plain : undefined;
     let first: Lane | undefined;
     let least = Infinity;
     for (const lane of lanes) {
       const dueAtMs = lane.heap.nextDueAtMs;
       if (dueAtMs > nowMs) continue;
-      const rank = dueAtMs - lane.priority * stepMs;
+      const rank = dueAtMs - lane.wish.priority * stepMs;
       if (rank < least) {
         least = rank;
         first = lane;
@@ -90,8 +99,8 @@ export function createSchedule(stepMs: number): Schedule {
       for (const { heap } of lanes) size += heap.size;
       return size;
     },
-    add(id, { dueAtMs, priority, held }) {
-      laneOf(priority, held).heap.add(id, dueAtMs);
+    add(id, dueAtMs, wish) {
+      laneOf(wish).heap.add(id, dueAtMs);
     },
     nextDueAtMs() {
       let next = Infinity;
@@ -101,22 +110,21 @@ export function createSchedule(stepMs: number): Schedule {
     take(nowMs) {
       const lane = firstOf(nowMs);
       if (lane === undefined) return undefined;
-      const { priority, held } = lane;
       const dueAtMs = lane.heap.nextDueAtMs;
-      return { id: lane.heap.take(), dueAtMs, priority, held };
+      return { id: lane.heap.take(), dueAtMs, wish: lane.wish };
     },
     has: (id) => lanes.some(({ heap }) => heap.has(id)),
     remove: (id) => lanes.some(({ heap }) => heap.remove(id)),
     force(id) {
       const lane = lanes.find(({ heap }) => heap.remove(id));
       // No longer held: it has been let go.
-      if (lane !== undefined) laneOf(lane.priority, false).heap.add(id, FORCED_MS);
+      if (lane !== undefined) laneOf({ ...lane.wish, held: false }).heap.add(id, FORCED_MS);
       return lane !== undefined;
     },
     forceAll() {
       let count = 0;
-      for (const { heap, held } of lanes) {
-        if (held) continue;
+      for (const { heap, wish } of lanes) {
+        if (wish.held) continue;
         heap.setAll(FORCED_MS);
         count += heap.size;
       }
