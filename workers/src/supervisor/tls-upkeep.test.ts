@@ -77,6 +77,27 @@ describe('changed certificates', () => {
     expect(changes).toHaveLength(1);
   });
 
+  it('that came while a reload was under way are not passed over', async () => {
+    const [first, second] = [await make('first'), await make('second')];
+    writeFileSync(file('cert.pem'), first.certificate);
+    writeFileSync(file('key.pem'), first.key);
+    const upkeep = await upkeepOf();
+    const config: Config = {
+      ...configSchema.parse({ tls: { certificate: file('cert.pem'), key: file('key.pem') } }),
+      hostname: 'mx.example.org',
+    };
+    const readBefore = await readTls(config);
+    writeFileSync(file('cert.pem'), second.certificate);
+    writeFileSync(file('key.pem'), second.key);
+    upkeep.adopt(config, readBefore);
+    await upkeep.look();
+    expect(changes.map(({ tls }) => tls.identities[0]?.certificate)).toEqual([second.certificate]);
+    // Written anew with what is in force already: nothing to take up.
+    writeFileSync(file('cert.pem'), second.certificate);
+    for (let looks = 0; looks < 3; looks++) await upkeep.look();
+    expect(changes).toHaveLength(1);
+  });
+
   it('that are gone leave the former ones in force', async () => {
     const { certificate, key } = await make('first');
     writeFileSync(file('cert.pem'), certificate);

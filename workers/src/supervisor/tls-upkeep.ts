@@ -4,6 +4,7 @@
  * log says so, once. Owned by the supervisor (master.ts); the only one with a timer in it.
  */
 import { statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '@posthorn/config';
 import type { Log } from '@posthorn/core/observe/log';
 import type { TlsMaterial } from '../ipc.ts';
@@ -33,7 +34,7 @@ export class TlsUpkeep {
   #tls: TlsMaterial;
   #ticketKeys: Uint8Array;
   /** What the files were like when they were last taken up, last refused, and last looked at. */
-  #taken: string;
+  #taken: string | undefined;
   #refused: string | undefined;
   #seen: string;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
@@ -43,7 +44,7 @@ export class TlsUpkeep {
     this.#options = options;
     this.#config = config;
     this.#tls = tls;
-    this.#taken = this.#seen = stampOf(tlsFiles(config));
+    this.#seen = stampOf(tlsFiles(config));
     this.#ticketKeys = this.#keysNow();
     this.#warnOfEnds();
   }
@@ -73,7 +74,9 @@ export class TlsUpkeep {
   adopt(config: Config, tls: TlsMaterial): void {
     this.#config = config;
     this.#tls = tls;
-    this.#taken = this.#seen = stampOf(tlsFiles(config));
+    // A file may have changed since it was read: the next look sees what it really holds.
+    this.#taken = undefined;
+    this.#seen = stampOf(tlsFiles(config));
     this.#refused = undefined;
     this.#warnOfEnds();
   }
@@ -96,9 +99,10 @@ export class TlsUpkeep {
     const { log, read, onChange } = this.#options;
     try {
       const tls = await read(this.#config);
-      this.#tls = tls;
       this.#taken = stamp;
       this.#refused = undefined;
+      if (isDeepStrictEqual(tls, this.#tls)) return;
+      this.#tls = tls;
       this.#warnedAtMs = Number.NEGATIVE_INFINITY;
       log.info('certificates-changed', { certificates: tls.identities.map((one) => one.names[0] ?? one.fingerprint256) });
       onChange(tls, this.#ticketKeys);
