@@ -159,6 +159,25 @@ test.concurrent('a self-signed certificate is a warning, and requireTls is tried
   }
 });
 
+test.concurrent('LMTP is asked by LHLO, and who is taken for a proxy says its header first', async (context) => {
+  const rig = await startRig(context, { config: SMALL });
+  const [port] = await freePorts(1);
+  const lmtp = { name: 'lmtp', protocol: 'lmtp', address: `127.0.0.1:${port}`, tls: 'starttls', requireTls: true };
+  await change(rig, ({ listeners }) => ({
+    listeners: [...(listeners as object[]), lmtp].map((one) => ({ ...one, proxyFrom: ['127.0.0.1'] })),
+  }));
+  const { code, reports } = await check(rig, '--json');
+  expect(reports().map(({ listener, how, clear, problems }) => [listener, how, clear, ...problems])).toEqual([
+    ['mx', 'STARTTLS', 'taken'],
+    ['submission', 'STARTTLS', 'taken'],
+    ['submissions', 'implicit', 'none'],
+    ['pop3', 'STLS', 'refused'],
+    ['pop3s', 'implicit', 'none'],
+    ['lmtp', 'STARTTLS after LHLO', 'refused'],
+  ]);
+  expect(code).toBe(0);
+});
+
 test.concurrent('a listener with certificates of its own is asked for their names alone', async (context) => {
   const rig = await startRig(context, { config: SMALL });
   const { server } = rig;

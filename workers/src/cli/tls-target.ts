@@ -2,6 +2,7 @@
  * One TLS connection to a listener as any client makes it: in clear up to the go-ahead of STARTTLS or STLS where it
  * takes that, then the handshake. Used by tls-probe.ts again and again, each time with other offers.
  */
+import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
@@ -9,6 +10,8 @@ export interface TlsTarget {
   readonly host: string;
   readonly port: number;
   readonly how: 'implicit' | 'STARTTLS' | 'STARTTLS after LHLO' | 'STLS';
+  /** Does the listener wait for a PROXY header from this address, which is ours? */
+  readonly isProxy: (address: string) => boolean;
 }
 
 const DEADLINE_MS = 10_000;
@@ -41,6 +44,7 @@ export async function connectTls(target: TlsTarget, options: ConnectionOptions):
   const plain = connectPlain({ host: target.host, port: target.port });
   const late = setTimeout(() => plain.destroy(new Error(`no answer within ${DEADLINE_MS / 1000} s`)), DEADLINE_MS);
   try {
+    await opened(plain, target);
     for (const [line, answer] of IN_CLEAR[target.how]) await exchange(plain, line, answer);
     return await handshake(plain, options);
   } catch (error) {
@@ -59,6 +63,7 @@ export async function refusesClear(target: TlsTarget): Promise<boolean> {
   const plain = connectPlain({ host: target.host, port: target.port });
   const late = setTimeout(() => plain.destroy(new Error(`no answer within ${DEADLINE_MS / 1000} s`)), DEADLINE_MS);
   try {
+    await opened(plain, target);
     await exchange(plain, '', target.how === 'STLS' ? '+OK' : '220');
     const reply = await exchange(plain, target.how === 'STLS' ? 'USER tls-check' : 'RSET', '');
     return /^(530|-ERR)/.test(reply);
@@ -66,6 +71,12 @@ export async function refusesClear(target: TlsTarget): Promise<boolean> {
     clearTimeout(late);
     plain.destroy();
   }
+}
+
+/** Where the listener takes this machine for a load balancer, the connection is said to be our own. */
+async function opened(plain: Socket, target: TlsTarget): Promise<void> {
+  await once(plain, 'connect');
+  if (target.isProxy(plain.localAddress ?? '')) plain.write('PROXY UNKNOWN\r\n');
 }
 
 /** Says a line, if there is one. @returns the last line of the answer @throws Error with an answer that is another */

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Config, ListenerConfig } from '@posthorn/config';
+import { createAddressMatcher } from '@posthorn/core/wiring/addresses';
 import type { Command } from 'commander';
 import type { TlsMaterial } from '../ipc.ts';
 import { readConfig } from '../supervisor/settings.ts';
@@ -85,13 +86,13 @@ async function examine(
   }
 }
 
-function targetOf({ address, protocol, tls }: ListenerConfig): TlsTarget {
+function targetOf({ address, protocol, tls, proxyFrom }: ListenerConfig): TlsTarget {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   const own: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
   const how =
     tls === 'implicit' ? 'implicit' : protocol === 'pop3' ? 'STLS' : protocol === 'lmtp' ? 'STARTTLS after LHLO' : 'STARTTLS';
-  return { host: own[host] ?? host, port: Number(address.slice(colon + 1)), how };
+  return { host: own[host] ?? host, port: Number(address.slice(colon + 1)), how, isProxy: createAddressMatcher(proxyFrom) };
 }
 
 /**
