@@ -1,5 +1,15 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -86,7 +96,7 @@ describe('reading', () => {
 
 describe('writing', () => {
   it('makes a file that only its owner may read, and leaves nothing else behind', () => {
-    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: ['alice@example.org'] } });
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: ['alice@example.org'] } });
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder)).toEqual(['users.yaml']);
     expect(loadUsers(file)).toEqual({
@@ -96,7 +106,7 @@ describe('writing', () => {
   });
   it('keeps comments and order', () => {
     writeFileSync(file, `# who works here\nalice: # since May\n  password: ${HASH}\nbob:\n  password: ${HASH}\n`);
-    changeUsers(file, { set: { name: 'carol', passwordHash: HASH, addresses: [] } });
+    changeUsers(file, { add: { name: 'carol', passwordHash: HASH, addresses: [] } });
     changeUsers(file, { remove: 'bob' });
     const text = readFileSync(file, 'utf8');
     expect(text).toContain('# who works here');
@@ -106,7 +116,7 @@ describe('writing', () => {
   });
   it('keeps the comment of a file that had nobody in it', () => {
     writeFileSync(file, '# nobody yet\n');
-    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: [] } });
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: [] } });
     expect(readFileSync(file, 'utf8')).toContain('# nobody yet');
   });
   it('leaves an invalid file alone, and refuses a change that would make one', () => {
@@ -114,8 +124,8 @@ describe('writing', () => {
     expect(changeUsers(file, { remove: 'alice' }).ok).toBe(false);
     expect(readFileSync(file, 'utf8')).toBe('alice: 7\n');
     rmSync(file);
-    changeUsers(file, { set: { name: 'alice', passwordHash: HASH, addresses: ['x@example.org'] } });
-    const taken = changeUsers(file, { set: { name: 'bob', passwordHash: HASH, addresses: ['X@example.org'] } });
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: ['x@example.org'] } });
+    const taken = changeUsers(file, { add: { name: 'bob', passwordHash: HASH, addresses: ['X@example.org'] } });
     expect(taken.ok).toBe(false);
     expect(readFileSync(file, 'utf8')).not.toContain('bob');
   });
@@ -124,6 +134,27 @@ describe('writing', () => {
     const before = readFileSync(file, 'utf8');
     expect(() => changeUsers(file, { add: { name: 'Alice', passwordHash: HASH, addresses: [] } })).toThrow(/user alice already/);
     expect(readFileSync(file, 'utf8')).toBe(before);
+  });
+  it('changes what is there at that moment, and brings nobody back', () => {
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: ['alice@example.org'] } });
+    changeUsers(file, { edit: 'ALICE', to: (user) => ({ ...user, addresses: [...user.addresses, 'a@example.org'] }) });
+    changeUsers(file, { edit: 'alice', to: (user) => ({ ...user, secret: 'eight or more' }) });
+    expect(loadUsers(file)).toMatchObject({
+      users: [{ name: 'alice', secret: 'eight or more', addresses: ['alice@example.org', 'a@example.org'] }],
+    });
+    changeUsers(file, { remove: 'Alice' });
+    expect(() => changeUsers(file, { edit: 'alice', to: (user) => user })).toThrow(/there is no user alice in /);
+    expect(() => changeUsers(file, { remove: 'alice' })).toThrow(/there is no user alice in /);
+    expect(loadUsers(file)).toEqual({ ok: true, users: [] });
+  });
+  it('writes through a link, which stays one', () => {
+    mkdirSync(join(folder, 'real'));
+    writeFileSync(join(folder, 'real/users.yaml'), '');
+    symlinkSync('real/users.yaml', file);
+    changeUsers(file, { add: { name: 'alice', passwordHash: HASH, addresses: [] } });
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    expect(readFileSync(join(folder, 'real/users.yaml'), 'utf8')).toContain('alice');
+    expect(readdirSync(join(folder, 'real'))).toEqual(['users.yaml']);
   });
   it('loses nothing when several processes add users at once', async () => {
     const users = join(import.meta.dirname, '../dist/users.js');
@@ -145,13 +176,13 @@ describe('writing', () => {
   });
   it('a name such as 1 or true stays a name', () => {
     for (const name of ['1', 'true', 'null']) {
-      changeUsers(file, { set: { name, passwordHash: HASH, addresses: [] } });
+      changeUsers(file, { add: { name, passwordHash: HASH, addresses: [] } });
       const read = loadUsers(file);
       expect(read.ok && read.users.some((user) => user.name === name)).toBe(true);
     }
   });
   it('says which file cannot be written, and why, when the folder is not there', () => {
-    expect(() => changeUsers(join(folder, 'none/users.yaml'), { set: { name: 'a', passwordHash: HASH, addresses: [] } })).toThrow(
+    expect(() => changeUsers(join(folder, 'none/users.yaml'), { add: { name: 'a', passwordHash: HASH, addresses: [] } })).toThrow(
       /none\/users\.yaml: cannot be written: ENOENT: no such file or directory$/,
     );
   });

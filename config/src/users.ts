@@ -3,7 +3,7 @@
  * commands `posthorn user …`, which also write it: atomically, readable for its owner only, comments kept.
  * Reading gives all users or every problem; a missing file is one without users.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { z } from 'zod';
 import { Document, isMap, parseDocument } from 'yaml';
 import { whileLocked } from './file-lock.ts';
@@ -131,17 +131,26 @@ function withoutSecret(problem: Problem): Problem {
   return { ...rest, message: problem.message.replace(/, found .*$/s, '') };
 }
 
-/** `add`: a user who is not there yet, under no spelling of the name; `set`: one who is, or a new one. */
-export type UsersChange = { readonly add: UserEntry } | { readonly set: UserEntry } | { readonly remove: string };
+/**
+ * `add`: a user who is not there yet, under no spelling of the name. `edit`: one who is, made of what is there at that
+ * moment. `remove`: one who is. Names of the two are taken in any case.
+ */
+export type UsersChange =
+  | { readonly add: UserEntry }
+  | { readonly edit: string; readonly to: (user: UserEntry) => UserEntry }
+  | { readonly remove: string };
 
 /**
- * Adds, replaces or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
+ * Adds, changes or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
  * Comments and order of the rest stay as they are. One command at a time: none loses what another one wrote.
+ * @param file path, or a link to the file, which stays one
  * @returns problems when the file there is not valid (it is left alone then), or when the change would make it so
- * @throws Error with a text for the operator when it cannot be written, or a user to be added is there
+ * @throws Error with a text for the operator when it cannot be written, a user to be added is there, or one to be changed
+ *   or removed is not
  */
 export function changeUsers(file: string, change: UsersChange): UsersResult {
-  return whileLocked(file, () => changeLocked(file, change));
+  const real = existsSync(file) ? realpathSync(file) : file;
+  return whileLocked(real, () => changeLocked(real, change));
 }
 
 function changeLocked(file: string, change: UsersChange): UsersResult {
@@ -155,11 +164,13 @@ function changeLocked(file: string, change: UsersChange): UsersResult {
     document.commentBefore =
       parsed.commentBefore ?? parsed.comment ?? ' Users of Posthorn. `posthorn user add NAME` writes here.';
   }
-  if ('remove' in change) document.delete(change.remove);
+  const wanted = 'add' in change ? change.add.name : 'edit' in change ? change.edit : change.remove;
+  const there = checked.users.find((user) => user.name.toLowerCase() === wanted.toLowerCase());
+  if ('add' in change && there !== undefined) throw new Error(`there is a user ${there.name} already`);
+  if (!('add' in change) && there === undefined) throw new Error(`there is no user ${wanted} in ${file}`);
+  if ('remove' in change) document.delete(there?.name);
   else {
-    const { name, passwordHash, ...rest } = 'add' in change ? change.add : change.set;
-    const same = 'add' in change && checked.users.find((user) => user.name.toLowerCase() === name.toLowerCase());
-    if (same) throw new Error(`there is a user ${same.name} already`);
+    const { name, passwordHash, ...rest } = 'add' in change ? change.add : change.to(there!);
     const entry = document.createNode(given({ password: passwordHash, ...rest }));
     document.set(name, entry);
   }

@@ -11,7 +11,8 @@ import { type Running, freePorts, run, start, stop, tempFolder, waitForPort } fr
 import { testCertificate } from './test-certificate.ts';
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
-const POSTHORN = join(PROJECT, 'bin', 'posthorn');
+/** The command line of this project. */
+export const POSTHORN = join(PROJECT, 'bin', 'posthorn');
 
 /** Domain that the server of a test takes mail for, into maildrops. */
 export const DOMAIN = 'example.test';

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeCa } from '../lib/certificates.ts';
-import { type Posthorn, startPosthorn } from '../lib/server.ts';
+import { run } from '../lib/process.ts';
+import { type Posthorn, POSTHORN, startPosthorn } from '../lib/server.ts';
 
 let server: Posthorn;
 let password: string;
@@ -121,11 +122,27 @@ it('EXTERNAL by the certificate that `posthorn user certificate` noted, and by n
   const client = await open(server.ports.pop3s, { cert, key });
   expect(await client.ask(`AUTH EXTERNAL ${encode('bob')}`)).toMatch(/^\+OK bob has/);
   client.socket.destroy();
+  const unnamed = await open(server.ports.submissions, { cert, key });
+  unnamed.socket.write('EHLO client.example\r\n');
+  await unnamed.until(/^250 /);
+  expect(await unnamed.ask('AUTH EXTERNAL =')).toMatch(/^235 2\.7\.0/);
+  unnamed.socket.destroy();
   const stranger = await open(server.ports.submissions, { cert: other.cert, key: other.key });
   stranger.socket.write('EHLO client.example\r\n');
   expect((await stranger.until(/^250 /)).join(' ')).toMatch(/AUTH [A-Z0-9 -]*EXTERNAL/);
   expect(await stranger.ask(`AUTH EXTERNAL ${encode('bob')}`)).toBe('535 5.7.8 Authentication credentials invalid');
   stranger.socket.destroy();
+});
+
+it('no password is set that a client could not send', async () => {
+  const set = (input: string) =>
+    run([POSTHORN, 'user', 'password', 'bob', '--password-stdin', '--config', server.configFile], { input, mayFail: true });
+  const before = readFileSync(join(server.folder, 'users.yaml'), 'utf8');
+  for (const input of ['x'.repeat(256), 'tab\tinside']) {
+    const { code, stderr } = await set(input);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('no more than 255 bytes and no control characters')]);
+  }
+  expect(readFileSync(join(server.folder, 'users.yaml'), 'utf8')).toBe(before);
 });
 
 it('a new password ends what came of the old one', async () => {

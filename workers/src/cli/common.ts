@@ -1,4 +1,5 @@
 /** What several commands share: where the configuration is, passwords from standard input, warnings. */
+import { isUtf8 } from 'node:buffer';
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type Config, parseConfig } from '@posthorn/config';
@@ -32,7 +33,7 @@ const MAX_PASSWORD_BYTES = 4096;
 
 /**
  * Reads the first line of standard input.
- * @throws CliError when it is empty or longer than a password may be
+ * @throws CliError when it is empty, not UTF-8, or longer than a password may be
  */
 export async function readPassword(input: AsyncIterable<Buffer> = process.stdin): Promise<string> {
   const chunks: Buffer[] = [];
@@ -42,7 +43,10 @@ export async function readPassword(input: AsyncIterable<Buffer> = process.stdin)
     size += chunk.length;
     if (chunk.includes(10) || size > MAX_PASSWORD_BYTES) break;
   }
-  const line = Buffer.concat(chunks).toString('utf8').split(/\r?\n/, 1)[0] ?? '';
+  const all = Buffer.concat(chunks);
+  const bytes = all.includes(10) ? all.subarray(0, all.indexOf(10)) : all;
+  if (!isUtf8(bytes)) throw new CliError('the password on standard input is not UTF-8');
+  const line = bytes.toString('utf8').replace(/\r$/, '');
   if (line === '') throw new CliError('no password came on standard input');
   if (line.length > MAX_PASSWORD_BYTES) throw new CliError('the password is too long');
   return line;

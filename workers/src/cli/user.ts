@@ -36,14 +36,16 @@ export function addUser(program: Command): void {
     .option(...CONFIG_OPTION)
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
-      if (find(config, name) !== undefined)
+      if (find(readUsers(config), name) !== undefined)
         throw new CliError(`there is a user ${name} already; \`posthorn user password ${name}\` changes the password`);
       if (!USER_NAME.test(name))
         throw new CliError(`"${name}" cannot be a user's name: letters, digits and . _ - + = only, or an address`);
       const addresses = options.address ?? defaultAddresses(name, config);
       const wrong = addresses.find((address) => !ADDRESS.test(address));
       if (wrong !== undefined) throw new CliError(`"${wrong}" is no address`);
-      await savePassword(config, { name, addresses }, 'add', options);
+      const { entry, shown } = await readOrMakePassword(options);
+      change(config, { add: { name, addresses, ...entry } });
+      process.stdout.write(passwordNotice(name, shown));
       process.stdout.write(
         `${name} gets the mail of ${addresses.length === 0 ? 'no address yet: give one with --address' : addresses.join(', ')}\n`,
       );
@@ -59,9 +61,11 @@ export function addUser(program: Command): void {
     .option(...CONFIG_OPTION)
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
+      const { entry, shown } = await readOrMakePassword(options);
       // What came of the old password must not stay good beside the new one.
-      const { passwordHash: _hash, scram: _scram, secret: _secret, ...kept } = mustFind(config, name);
-      await savePassword(config, kept, 'set', options);
+      const to = ({ passwordHash: _hash, scram: _scram, secret: _secret, ...kept }: UserEntry) => ({ ...kept, ...entry });
+      const user = mustFind(change(config, { edit: name, to }), name);
+      process.stdout.write(passwordNotice(user.name, shown));
       await reload(config);
     });
   user
@@ -72,10 +76,11 @@ export function addUser(program: Command): void {
     .option(...CONFIG_OPTION)
     .action(async (name: string, file: string | undefined, options: Options) => {
       const config = configOf(options);
-      const { certificates = [], ...kept } = mustFind(config, name);
-      const all = file === undefined ? [] : [...new Set([...certificates, fingerprintOf(file)])];
-      change(config, { set: { ...kept, ...(all.length === 0 ? {} : { certificates: all }) } });
-      process.stdout.write(`${kept.name} has ${all.length} certificates\n`);
+      const fingerprint = file === undefined ? undefined : fingerprintOf(file);
+      const to = ({ certificates = [], ...kept }: UserEntry) =>
+        fingerprint === undefined ? kept : { ...kept, certificates: [...new Set([...certificates, fingerprint])] };
+      const user = mustFind(change(config, { edit: name, to }), name);
+      process.stdout.write(`${user.name} has ${user.certificates?.length ?? 0} certificates\n`);
       await reload(config);
     });
   user
@@ -93,8 +98,9 @@ export function addUser(program: Command): void {
     .option(...CONFIG_OPTION)
     .action(async (name: string, options: Options) => {
       const config = configOf(options);
-      change(config, { remove: mustFind(config, name).name });
-      process.stdout.write(`${name} is removed\n`);
+      const { name: removed } = mustFind(readUsers(config), name);
+      change(config, { remove: removed });
+      process.stdout.write(`${removed} is removed\n`);
       await reload(config);
     });
 }
@@ -104,39 +110,43 @@ function defaultAddresses(name: string, config: Config): string[] {
   return Object.entries(config.domains).flatMap(([domain, { deliver }]) => (deliver === 'maildir' ? [`${name}@${domain}`] : []));
 }
 
-function find(config: Config, name: string): UserEntry | undefined {
-  return readUsers(config).find((user) => user.name.toLowerCase() === name.toLowerCase());
+function find(users: readonly UserEntry[], name: string): UserEntry | undefined {
+  return users.find((user) => user.name.toLowerCase() === name.toLowerCase());
 }
 
-function mustFind(config: Config, name: string): UserEntry {
-  const user = find(config, name);
-  if (user === undefined) throw new CliError(`there is no user ${name} in ${config.users}`);
+function mustFind(users: readonly UserEntry[], name: string): UserEntry {
+  const user = find(users, name);
+  if (user === undefined) throw new CliError(`there is no user ${name}`);
   return user;
 }
 
-async function savePassword(
-  config: Config,
-  user: Omit<UserEntry, 'passwordHash' | 'scram' | 'secret'>,
-  how: 'add' | 'set',
-  options: Options,
-): Promise<void> {
+/** As PLAIN takes it (RFC 4616 §2); POP3 could carry no control character. */
+const MAX_PASSWORD_BYTES = 255;
+
+/**
+ * @returns what is stored of the password, and the password where it was made up here.
+ * @throws CliError for one that nobody could log in with
+ */
+async function readOrMakePassword(options: Options) {
   const { generatePassword } = await import('../supervisor/first-run.ts');
   const { hashPassword } = await import('@posthorn/core/auth/password');
   const { formatScramKeys, makeScramKeys } = await import('@posthorn/core/auth/scram-keys');
   const given = options.passwordStdin === true ? await readPassword() : undefined;
   const password = given ?? generatePassword();
+  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES || /\p{Cc}/u.test(password))
+    throw new CliError(`a password has no more than ${MAX_PASSWORD_BYTES} bytes and no control characters`);
   if (options.secret === true && !/^[\x20-\x7e]{8,255}$/.test(password))
     throw new CliError('a password for CRAM-MD5 and APOP has 8 to 255 characters of ASCII');
   const entry = {
-    ...user,
     passwordHash: await hashPassword(password),
     ...(options.scram === false ? {} : { scram: formatScramKeys(await makeScramKeys(password)) }),
     ...(options.secret === true ? { secret: password } : {}),
   };
-  change(config, how === 'add' ? { add: entry } : { set: entry });
-  process.stdout.write(
-    given === undefined ? `password of ${user.name}: ${password} (shown only now)\n` : `password of ${user.name} is set\n`,
-  );
+  return { entry, shown: given === undefined ? password : undefined };
+}
+
+function passwordNotice(name: string, shown: string | undefined): string {
+  return shown === undefined ? `password of ${name} is set\n` : `password of ${name}: ${shown} (shown only now)\n`;
 }
 
 /** @throws CliError when there is no certificate in the file. */
@@ -148,9 +158,11 @@ function fingerprintOf(file: string): string {
   }
 }
 
-function change(config: Config, what: Parameters<typeof changeUsers>[1]): void {
+/** @returns all users as they are then. */
+function change(config: Config, what: Parameters<typeof changeUsers>[1]): readonly UserEntry[] {
   const result = changeUsers(config.users, what);
   if (!result.ok) throw new CliError(explain(result.problems).trimEnd());
+  return result.users;
 }
 
 /** A running server learns of the change at once; without one there is nothing to do. */

@@ -53,7 +53,7 @@ export async function prepareFirstRun(folder: string, machineName: string = host
       scram: formatScramKeys(await makeScramKeys(password)),
       addresses: [`${FIRST_USER}@${domain}`],
     };
-    const changed = changeUsers(usersPath, { set: user });
+    const changed = changeUsers(usersPath, { add: user });
     if (!changed.ok) throw new SettingsError(explain(changed.problems).trimEnd());
   }
   writeFileSync(configPath, configText(domain), { flag: 'wx' });
