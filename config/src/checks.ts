@@ -12,6 +12,7 @@ export type Report = (path: Path, spot: Spot, message: string, hint?: string) =>
 /** Reports every impossible combination. */
 export function checkCombinations(config: Config, report: Report): void {
   checkListeners(config, report);
+  checkSubmission(config, report);
   checkTls(config, report);
   checkOauth(config, report);
   checkScoring(config, report);
@@ -65,6 +66,17 @@ function checkListeners({ listeners }: Config, report: Report): void {
         'see plaintextLogin',
       );
     }
+  }
+}
+
+/** Keys of one protocol that would be taken for a promise on another. */
+function checkSubmission({ listeners }: Config, report: Report): void {
+  for (const [index, { protocol, senderMustMatch, hideClient, vrfy }] of listeners.entries()) {
+    const wrong = (key: string): void =>
+      report(['listeners', index, key], 'value', `has no effect on a listener with \`protocol: ${protocol}\``);
+    if (protocol !== 'submission' && senderMustMatch !== 'login') wrong('senderMustMatch');
+    if (protocol !== 'submission' && hideClient) wrong('hideClient');
+    if (protocol !== 'submission' && protocol !== 'smtp' && vrfy !== 'off') wrong('vrfy');
   }
 }
 

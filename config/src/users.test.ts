@@ -65,6 +65,15 @@ describe('reading', () => {
     const carol = { name: 'carol', scram, secret: 'hunter2hunter2', certificates: [print], addresses: [] };
     expect(result).toEqual({ ok: true, users: [carol] });
   });
+  it('sendAs takes addresses, whole domains and any sender, and nothing else', () => {
+    const result = parseUsers('alice: { sendAs: [boss@example.net, "@example.com", "*"] }', 'u');
+    expect(result).toEqual({
+      ok: true,
+      users: [{ name: 'alice', addresses: [], sendAs: ['boss@example.net', '@example.com', '*'] }],
+    });
+    for (const wrong of ['[]', '[bob]', '["*@example.org", "@"]', '["a b@example.org"]', 'all'])
+      expect(problemsIn(`alice: { sendAs: ${wrong} }`)).toContain('users.yaml:1:');
+  });
   it('keys of SCRAM with too few iterations are refused', () => {
     const keys = Array.from({ length: 2 }, () => `${'A'.repeat(43)}=`).join(':');
     const text = problemsIn(`alice: { scram: "${['SCRAM-SHA-256', '1000:c2FsdHNhbHRzYWx0', keys].join('$')}" }`);

@@ -25,6 +25,8 @@ export interface UserEntry {
   /** SHA-256 fingerprints, `AB:CD:…`. */
   readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
+  /** Further addresses to write as: whole ones, `@domain`, or `*`. */
+  readonly sendAs?: readonly string[];
   readonly quotaBytes?: number;
 }
 
@@ -62,6 +64,17 @@ const userSchema = z.strictObject({
     .min(1)
     .optional(),
   addresses: z.array(z.string().regex(ADDRESS, 'expected an address, such as alice@example.org')).default([]),
+  sendAs: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^(\*|[^\s<>@]*@[^\s<>@]+)$/,
+          'expected an address, such as boss@example.org, or "@example.org", or "*" for any sender',
+        ),
+    )
+    .min(1)
+    .optional(),
   quotaBytes: bytes.optional(),
 });
 

@@ -61,6 +61,9 @@ export const TEST_PROFILE: SmtpProfile = {
   plaintextLogin: 'never',
   earlyTalkers: 'allow',
   bareLineEnds: 'refuse',
+  senderMustMatch: 'login',
+  hideClient: false,
+  vrfy: 'off',
   requests: NO_REQUESTS,
   limits: TEST_LIMITS,
 };
@@ -158,6 +161,16 @@ export function resolveForTest(address: string): Resolution {
   return { is: 'unknown' };
 }
 
+/** alice may write as whatever leads to her, and as boss@elsewhere.example; `user` as user@example.net. */
+function mayWriteAsForTest(user: string, address: string, scope: 'login' | 'domain'): boolean {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  if (user === 'user') return domain === 'example.net' && (scope === 'domain' || address === 'user@example.net');
+  if (user !== 'alice') return false;
+  if (address === 'boss@elsewhere.example' || (scope === 'domain' && domain === 'example.org')) return true;
+  const found = resolveForTest(address.replace(/\+[^@]*/, ''));
+  return found.is === 'known' && found.targets.some((target) => target.to === 'mailbox' && target.mailbox === 'alice');
+}
+
 /** Ports and their record; the user is alice with the password `secret`. */
 export function createKit(options: KitOptions = {}): Kit {
   let ids = 0;
@@ -180,7 +193,12 @@ export function createKit(options: KitOptions = {}): Kit {
         },
         accept: async (submission) => take(kit, submission),
       },
-      directory: { resolve: resolveForTest, user: () => undefined, isOurs: (domain) => domain === 'example.org' },
+      directory: {
+        resolve: resolveForTest,
+        user: () => undefined,
+        isOurs: (domain) => domain === 'example.org',
+      },
+      mayWriteAs: mayWriteAsForTest,
       authenticator: createTestAuthenticator({
         names: ['alice'],
         password: 'secret',

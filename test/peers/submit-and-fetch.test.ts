@@ -9,9 +9,8 @@ import { type Account, type Fetcher, type Sender, type Security, fetchers, sende
 const PASSWORD = 'correct-horse-1';
 
 /** What breaks when somebody on the way counts, splits or doubles wrongly: dots, long lines, 8-bit, blank ends. */
-const MESSAGE = Buffer.from(
+const REST = Buffer.from(
   [
-    'From: Alice <alice@example.test>',
     'To: Alice <alice@example.test>',
     'Date: Tue, 24 Nov 2026 10:00:00 +0000',
     'Message-ID: <peers-1@example.test>',
@@ -33,6 +32,8 @@ const MESSAGE = Buffer.from(
     '',
   ].join('\r\n'),
 );
+/** The sender is the login: no other is taken (RFC 6409 §6.1). */
+const messageFrom = (address: string): Buffer => Buffer.concat([Buffer.from(`From: Alice <${address}>\r\n`), REST]);
 
 const securities = ['starttls', 'implicit'] as const;
 const reference = {
@@ -65,9 +66,10 @@ function account(user: string, kind: 'submission' | 'pop3', security: Security):
 
 async function roundTrip(sender: Sender, fetcher: Fetcher, user: string, security: Security): Promise<void> {
   const address = `${user}@${DOMAIN}`;
-  await sender.send(account(user, 'submission', security), address, address, MESSAGE);
+  const message = messageFrom(address);
+  await sender.send(account(user, 'submission', security), address, address, message);
   await waitForMail(server, user, 1);
-  const compared = compareBelowTrace(await fetcher.fetch(account(user, 'pop3', security)), MESSAGE);
+  const compared = compareBelowTrace(await fetcher.fetch(account(user, 'pop3', security)), message);
   expect(compared).toEqual({ added: expect.arrayContaining(['Return-Path', 'Received']) as string[] });
 }
 

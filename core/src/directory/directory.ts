@@ -17,6 +17,8 @@ export interface User {
   /** SHA-256 fingerprints of certificates, `AB:CD:…`; given, these alone log in by EXTERNAL. */
   readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
+  /** Other addresses the user may write as: whole ones, `@domain`, or `*` for any. */
+  readonly sendAs?: readonly string[];
   readonly quotaBytes?: number;
 }
 
@@ -42,3 +44,9 @@ export interface Directory {
   /** True when the domain (lower case, A-labels) is one of ours. */
   isOurs(domain: string): boolean;
 }
+
+/**
+ * May this user write as `address`? `login`: what leads to the user's mailbox (addresses, their tags, aliases, a catch-all),
+ * is the login name, or stands in `sendAs`. `domain`: whatever has the domain of an address of these.
+ */
+export type MayWriteAs = (user: string, address: string, scope: 'login' | 'domain') => boolean;

@@ -164,6 +164,50 @@ describe('postmaster', () => {
   });
 });
 
+describe('mayWriteAs', () => {
+  const users = [
+    user('alice', 'alice@example.org', 'alice@partner.example'),
+    { ...user('Bob', 'bob@example.org'), sendAs: ['boss@elsewhere.example', '@sales.example'] },
+    { ...user('robot'), sendAs: ['*'] },
+    user('dora@own.example'),
+  ];
+  const aliases = { team: ['alice', 'bob'], out: 'x@elsewhere.example' };
+  const domains = { 'example.org': domain({ aliases }), 'kept.example': domain({ deliver: 'smtp://192.0.2.1:25' }) };
+  const { mayWriteAs } = createDirectory({ domains, users });
+
+  it.each([
+    ['alice', 'ALICE@example.org', true],
+    ['alice', 'alice+tag@example.org', true],
+    ['alice', 'team@example.org', true],
+    ['alice', 'alice@partner.example', true],
+    ['alice', 'alice+tag@partner.example', false],
+    ['alice', 'other@partner.example', false],
+    ['alice', 'bob@example.org', false],
+    ['alice', 'out@example.org', false],
+    ['alice', 'nobody@example.org', false],
+    ['alice', 'alice@kept.example', false],
+    ['ALICE', 'postmaster@example.org', true],
+    ['bob', 'bob@example.org', true],
+    ['bob', 'Boss@Elsewhere.example', true],
+    ['bob', 'anybody@sales.example', true],
+    ['bob', 'anybody@elsewhere.example', false],
+    ['bob', 'anybody@east.sales.example', false],
+    ['robot', 'anybody@anywhere.example', true],
+    ['dora@own.example', 'dora@own.example', true],
+    ['nobody', 'alice@example.org', false],
+    ['alice', 'alice', false],
+  ] as const)('%s as %s: %s', (name, address, may) => expect(mayWriteAs(name, address, 'login')).toBe(may));
+
+  it.each([
+    ['alice', 'bob@example.org', true],
+    ['alice', 'other@partner.example', true],
+    ['bob', 'anybody@elsewhere.example', true],
+    ['bob', 'alice@partner.example', false],
+    ['dora@own.example', 'x@own.example', true],
+    ['dora@own.example', 'alice@example.org', false],
+  ] as const)('%s in the domain of %s: %s', (name, address, may) => expect(mayWriteAs(name, address, 'domain')).toBe(may));
+});
+
 describe('user', () => {
   it('is found by name or address, in any case', () => {
     const own = directory();

@@ -5,7 +5,7 @@
  * may loop: each is expanded once for an address, so an answer is bounded by the configuration. Never throws.
  */
 import { asciiDomain, type AddressParts, loginKey, takeApart } from '../wire/address-key.ts';
-import type { Directory, Resolution, Target, User } from './directory.ts';
+import type { Directory, MayWriteAs, Resolution, Target, User } from './directory.ts';
 
 /** One of `domains` in the configuration. */
 export interface DomainOptions {
@@ -51,7 +51,7 @@ export interface DirectoryParts {
 }
 
 /** Builds the directory. */
-export function createDirectory({ domains, users }: DirectoryParts): Directory {
+export function createDirectory({ domains, users }: DirectoryParts): Directory & { readonly mayWriteAs: MayWriteAs } {
   const byDomain = new Map(Object.entries(domains).map(([name, options]) => makeDomain(name, options)));
   const byName = new Map(users.map((user) => [user.name.toLowerCase(), user]));
   const byAddress = new Map<string, User>();
@@ -150,8 +150,24 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory {
     return { is: 'known', targets: [...search.targets.values()] };
   }
 
+  const mayWriteAs: MayWriteAs = (name, address, scope) => {
+    const user = byName.get(loginKey(name));
+    const parts = takeApart(address);
+    if (user === undefined || parts === undefined) return false;
+    const { addresses, sendAs = [] } = user;
+    if (sendAs.includes('*')) return true;
+    const own = [...addresses, ...sendAs, user.name].map(takeApartGrant).filter((one) => one !== undefined);
+    if (own.some(({ key, domain }) => domain === parts.domain && (key === '' || key === parts.key || scope === 'domain')))
+      return true;
+    const resolution = resolve(address);
+    return (
+      resolution.is === 'known' && resolution.targets.some((target) => target.to === 'mailbox' && target.mailbox === user.name)
+    );
+  };
+
   return {
     resolve,
+    mayWriteAs,
     user(name) {
       const key = loginKey(name);
       return byName.get(key) ?? byAddress.get(key);
@@ -175,6 +191,11 @@ function makeDomain(name: string, options: DomainOptions): [string, Domain] {
 function barePostmaster(domains: ReadonlyMap<string, Domain>): AddressParts | undefined {
   for (const { name, forwarded } of domains.values()) if (!forwarded) return { local: POSTMASTER, key: POSTMASTER, domain: name };
   return undefined;
+}
+
+/** An address as `takeApart` has it; for `@domain` the key is empty. */
+function takeApartGrant(grant: string): Pick<AddressParts, 'key' | 'domain'> | undefined {
+  return grant.startsWith('@') ? { key: '', domain: asciiDomain(grant.slice(1)) } : takeApart(grant);
 }
 
 /** `alice+tag` -> `alice`; a leading plus is part of the name. */

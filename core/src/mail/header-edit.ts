@@ -6,15 +6,18 @@
 import { scanHeader, unfoldedValue, type HeaderField } from './header-scan.ts';
 
 /** The header edits among the edits of hook/contract. */
-export type HeaderEdit =
+export type HookHeaderEdit =
   | { readonly edit: 'add-header'; readonly name: string; readonly value: string }
   /** Removes every header of that name, or those whose unfolded value `matching` (a substring, case-insensitive) is in. */
   | { readonly edit: 'remove-header'; readonly name: string; readonly matching?: string }
   /** Removes every header of that name and adds this one. */
   | { readonly edit: 'replace-header'; readonly name: string; readonly value: string };
 
+/** Those, and one of core alone: adds a header where none of that name is, or is left. */
+export type HeaderEdit = HookHeaderEdit | { readonly edit: 'default-header'; readonly name: string; readonly value: string };
+
 /** Does this edit of a hook change the header? */
-export function isHeaderEdit(edit: { readonly edit: string }): edit is HeaderEdit {
+export function isHeaderEdit(edit: { readonly edit: string }): edit is HookHeaderEdit {
   return edit.edit === 'add-header' || edit.edit === 'remove-header' || edit.edit === 'replace-header';
 }
 
@@ -63,12 +66,23 @@ export function editHeader(header: Uint8Array, edits: readonly HeaderEdit[]): Ed
     added = added.filter((field) => !isMeant(field.name, () => field.value));
   };
 
+  const has = (name: string): boolean => {
+    const wanted = name.toLowerCase();
+    fields ??= scanHeader(header);
+    return (
+      fields.some((field) => field.name === wanted && !removed.has(field)) ||
+      added.some((field) => field.name.toLowerCase() === wanted)
+    );
+  };
+
   for (const edit of edits) {
     if (!/^[\x21-\x39\x3b-\x7e]{1,76}$/.test(edit.name)) {
       refused.push({ edit, reason: 'not a header field name' });
       continue;
     }
-    if (edit.edit !== 'add-header') remove(edit.name, edit.edit === 'remove-header' ? edit.matching : undefined);
+    if (edit.edit === 'default-header' && has(edit.name)) continue;
+    if (edit.edit === 'remove-header') remove(edit.name, edit.matching);
+    else if (edit.edit === 'replace-header') remove(edit.name, undefined);
     if (edit.edit !== 'remove-header') added.push({ name: edit.name, value: edit.value });
   }
   return { prepend: added.map(headerLine).join(''), cuts: cutsOf(fields, removed), refused };

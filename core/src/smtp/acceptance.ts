@@ -17,6 +17,7 @@ import { receivedHeader } from './received.ts';
 import { type Refusals, refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
+import { fixUps, refuseHeader } from './submission.ts';
 import type { Transaction } from './transaction.ts';
 import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
 
@@ -70,18 +71,14 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   // A spill to disk can fail as late as here.
   if (writer.failure !== undefined) return insufficientStorage452;
   const { ports, profile } = conversation;
-  if (countFields(bytes.header, 'received') > profile.limits.maxHops) {
-    logMessageRefusal(conversation, transaction, tooManyHops554);
-    return tooManyHops554;
+  const refusal = headerRefusal(conversation, transaction, bytes.header);
+  if (refusal !== undefined) {
+    logMessageRefusal(conversation, transaction, refusal);
+    return refusal;
   }
   const id = ports.newId();
   const receivedAtMs = ports.clock.now();
-  const { smtpUtf8 } = transaction.parameters;
-  if (smtpUtf8 && !isUtf8(bytes.header)) {
-    logMessageRefusal(conversation, transaction, headerNotUtf8550);
-    return headerNotUtf8550;
-  }
-  const origin = conversation.originOf(smtpUtf8);
+  const origin = conversation.originOf(transaction.parameters.smtpUtf8);
   const onlyRecipient = transaction.accepted.length === 1 ? transaction.accepted[0] : undefined;
   const received = receivedHeader({
     hostname: profile.hostname,
@@ -90,6 +87,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
     tls: conversation.tls,
     onlyRecipient,
     receivedAtMs,
+    hideClient: profile.hideClient,
   });
   const evidence: GivenEvidence[] = [];
   const { connect, hello, auth } = conversation.evidence;
@@ -110,6 +108,14 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
           evidence,
         });
   return afterVerdict(asked, (verdict) => judge(arrival, verdict));
+}
+
+/** What is wrong with the header, before any plugin sees it. */
+function headerRefusal(conversation: Conversation, transaction: Transaction, header: Uint8Array): Reply | undefined {
+  const { limits, kind } = conversation.profile;
+  if (countFields(header, 'received') > limits.maxHops) return tooManyHops554;
+  if (transaction.parameters.smtpUtf8 && !isUtf8(header)) return headerNotUtf8550;
+  return kind === 'submission' ? refuseHeader(conversation, transaction.reversePath, header) : undefined;
 }
 
 /** Applies what the stage `message` and the scoring came to. */
@@ -134,7 +140,8 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
     if (score.action === 'quarantine') quarantine ??= `score ${score.score}`;
     explanation = score.explanation;
   }
-  if (explanation === '') edits.push(...forgeries(arrival));
+  // Reasons may tell of the client: that its address is listed somewhere.
+  if (explanation === '' || conversation.profile.hideClient) edits.push(...forgeries(arrival));
   else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
   const { refusals, everybody } = refuseRecipients(conversation, transaction, verdict.edits);
   if (everybody !== undefined) return replyToEach(transaction, refusals, everybody);
@@ -153,14 +160,19 @@ function forgeries({ conversation, bytes }: Arrival): readonly HeaderEdit[] {
 const NO_EDITS: readonly HeaderEdit[] = [];
 const EACH = { perRecipient: true } as const;
 
-function store(arrival: Arrival, edits: readonly HeaderEdit[], quarantine: string | undefined, refusals: Refusals = []): Answer {
-  const { conversation, transaction, writer, bytes, id, received } = arrival;
+function store(arrival: Arrival, asked: readonly HeaderEdit[], quarantine: string | undefined, refusals: Refusals = []): Answer {
+  const { conversation, transaction, writer, bytes, id, received, receivedAtMs } = arrival;
   // The peer left while the verdict was awaited: it will get no 250 and send again.
   if (conversation.over) return localError451;
   if (transaction.recipients.size === 0) {
     conversation.log('info', 'smtp.discarded', { message: id, reversePath: transaction.reversePath });
     return replyToEach(transaction, refusals, queuedReply(id));
   }
+  const { reversePath } = transaction;
+  const edits =
+    conversation.profile.kind === 'submission'
+      ? [...asked, ...fixUps(conversation, { reversePath, id, receivedAtMs, header: bytes.header })]
+      : asked;
   let head: Buffer;
   let cuts: readonly Cut[] = NO_CUTS;
   let cutBytes = 0;

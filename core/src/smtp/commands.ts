@@ -10,7 +10,7 @@ import {
   bareLineEnd500,
   controlCharacter500,
   lineTooLong500,
-  notImplemented502,
+  notDone502,
   notSmtp421,
   refusedSession503,
   startTlsFirst530,
@@ -53,8 +53,14 @@ const ROWS: readonly Command[] = [
 ];
 const COMMANDS: ReadonlyMap<string, Command> = new Map(ROWS.map((row) => [row.verb, row]));
 
-/** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4). */
-const NOT_IMPLEMENTED = new Set(['EXPN', 'TURN', 'ETRN', 'SEND', 'SOML', 'SAML']);
+/** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4), and why not. */
+const NOT_IMPLEMENTED: ReadonlyMap<string, Reply> = new Map([
+  ['EXPN', notDone502('EXPN', 'lists are not told')],
+  // RFC 1985 lets a client start the queue: ours is delivered as it comes, and nobody but the operator may hurry it.
+  ['ETRN', notDone502('ETRN', 'the queue needs no client to start it')],
+  ['TURN', notDone502('TURN', 'it would give mail to whoever says a name')],
+  ...['SEND', 'SOML', 'SAML'].map((verb) => [verb, notDone502(verb, 'mail goes to mailboxes')] as const),
+]);
 /** A web browser, or a script in one, that was pointed at a mail port. */
 const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
 
@@ -85,7 +91,7 @@ export function runCommand(conversation: Conversation, line: string): Answer {
   if (command === undefined) {
     if (HTTP.has(verb)) return notSmtp421;
     conversation.conduct.unknownCommand();
-    return NOT_IMPLEMENTED.has(verb) ? notImplemented502 : unknownCommand500;
+    return NOT_IMPLEMENTED.get(verb) ?? unknownCommand500;
   }
   if (command.idle) conversation.conduct.idleCommand();
   const argument = blank < 0 ? '' : line.slice(blank + 1).trim();

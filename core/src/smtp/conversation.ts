@@ -260,6 +260,7 @@ export class Conversation {
     this.log('info', reply.code < 500 ? 'smtp.deferred' : 'smtp.rejected', {
       stage,
       client: this.peer.address,
+      ...(this.user === undefined ? {} : { user: this.user }),
       reply: `${reply.code} ${reply.enhanced} ${reply.text}`,
       ...fields,
     });

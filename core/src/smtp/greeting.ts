@@ -14,7 +14,8 @@ export function greet(conversation: Conversation): Answer {
     }
     // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).
     if (refusal.code < 500) return new Reply(421, refusal.enhanced, refusal.text, 'close');
-    if (refusal.code === 521) return refusal;
+    // Mail programs do not know it (RFC 6409 §7).
+    if (refusal.code === 521 && profile.kind !== 'submission') return refusal;
     conversation.refused = true;
     return new Reply(554, refusal.enhanced, refusal.text);
   });

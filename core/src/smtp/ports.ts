@@ -8,7 +8,7 @@ import type { Envelope } from '../mail/envelope.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { Directory } from '../directory/directory.ts';
+import type { Directory, MayWriteAs } from '../directory/directory.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { Requests } from './requests.ts';
 
@@ -105,6 +105,12 @@ export interface SmtpProfile {
   readonly earlyTalkers: 'allow' | 'refuse';
   /** A bare CR or LF in a message: refused with the message, or made CRLF. Neither ever ends it. */
   readonly bareLineEnds: 'refuse' | 'normalise';
+  /** Whose addresses a client that logged in may write as: see `MayWriteAs`. Only for `submission`. */
+  readonly senderMustMatch: 'login' | 'domain' | 'off';
+  /** What is added to a message tells nothing of where its client is. Only for `submission`. */
+  readonly hideClient: boolean;
+  /** Whom VRFY tells who is here: nobody, or those who may send anywhere. */
+  readonly vrfy: 'off' | 'users';
   /** What clients may ask of delivery. */
   readonly requests: Requests;
   readonly limits: SmtpLimits;
@@ -114,6 +120,7 @@ export interface SmtpPorts {
   readonly hooks: Pipeline;
   readonly sink: MessageSink;
   readonly directory: Directory;
+  readonly mayWriteAs: MayWriteAs;
   readonly authenticator: Authenticator;
   /** True when this client address may send anywhere without a password (`relay.from`). */
   readonly mayRelay: (clientAddress: string) => boolean;

@@ -19,6 +19,7 @@ describe('receivedHeader', () => {
       tls: { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' },
       onlyRecipient: 'alice@example.org',
       receivedAtMs: Date.UTC(2026, 1, 3, 4, 5, 6),
+      hideClient: false,
     });
     expect(header).toBe(
       'Received: from client.example ([IPv6:2001:db8::7])\r\n' +
@@ -30,8 +31,22 @@ describe('receivedHeader', () => {
     );
   });
 
+  it('says nothing of a client that is hidden', () => {
+    const trace = { hostname: 'mx.example.org', id: 'ID1', origin, tls: undefined, onlyRecipient: undefined, receivedAtMs: 0 };
+    const header = receivedHeader({ ...trace, origin: { ...origin, clientName: 'laptop.example' }, hideClient: true });
+    expect(header).toBe('Received: by mx.example.org (Posthorn) with ESMTPS id ID1;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n');
+  });
+
   it('names no recipient where there are several', () => {
-    const trace = { hostname: 'h', id: 'i', origin, tls: undefined, onlyRecipient: undefined, receivedAtMs: 0 };
+    const trace = {
+      hostname: 'h',
+      id: 'i',
+      origin,
+      tls: undefined,
+      onlyRecipient: undefined,
+      receivedAtMs: 0,
+      hideClient: false,
+    };
     expect(receivedHeader(trace)).not.toContain('for ');
   });
 });

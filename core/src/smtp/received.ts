@@ -12,6 +12,8 @@ export interface Trace {
   /** The recipient as given, when there is only one: more would tell each of the others. */
   readonly onlyRecipient: string | undefined;
   readonly receivedAtMs: number;
+  /** Leaves out where it came from: the reader is told of the server alone. */
+  readonly hideClient: boolean;
 }
 
 /** @returns the field with its folded lines and closing CRLF; ASCII but for the recipient of a message with SMTPUTF8. */
@@ -21,9 +23,9 @@ export function receivedHeader(trace: Trace): string {
   const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
   const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${onlyRecipient}>`;
   const suite = tls === undefined ? '' : `\r\n\ttls ${tls.cipher}`;
+  const from = trace.hideClient ? '' : `from ${origin.helo} (${name}${literalOf(origin.clientAddress)})${secured}\r\n\t`;
   return (
-    `Received: from ${origin.helo} (${name}${literalOf(origin.clientAddress)})${secured}\r\n` +
-    `\tby ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${suite};\r\n` +
+    `Received: ${from}by ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${suite};\r\n` +
     `\t${headerDate(trace.receivedAtMs)}\r\n`
   );
 }

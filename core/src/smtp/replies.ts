@@ -44,6 +44,8 @@ export const notUtf8501 = new Reply(501, '5.5.2', 'Argument is not UTF-8');
 export const duplicateParameter501 = new Reply(501, '5.5.4', 'Parameter given twice');
 export const badChunk501 = new Reply(501, '5.5.4', 'Syntax: BDAT size [LAST]', 'close');
 export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemented');
+/** A verb that is known and not done. */
+export const notDone502 = (verb: string, why: string): Reply => new Reply(502, '5.5.1', `${verb} is not implemented: ${why}`);
 export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII without SMTPUTF8');
 export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII without SMTPUTF8');
 export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recognized or not implemented');
@@ -78,6 +80,14 @@ export const badCredentials535 = new Reply(535, '5.7.8', 'Authentication credent
 export const authenticationUnavailable454 = new Reply(454, '4.7.0', 'Temporary authentication failure, try again later');
 export const mailboxUnavailable550 = new Reply(550, '5.1.1', 'No such user here');
 export const notAuthorized550 = new Reply(550, '5.7.0', 'Not authorized');
+export const senderNotYours550 = new Reply(550, '5.7.1', 'Sender address is not one of this login');
+export const foreignFrom550 = new Reply(550, '5.7.1', 'From must name nobody but addresses of this login');
+export const foreignSender550 = new Reply(550, '5.7.1', 'Sender must be one address of this login');
+export const fromTwice554 = new Reply(554, '5.6.0', 'Message has more than one From');
+export const fromNeeded554 = new Reply(554, '5.6.0', 'Message has neither From nor a reverse-path');
+export const partialSender554 = new Reply(554, '5.1.8', 'Sender domain is not fully qualified');
+export const partialRecipient554 = new Reply(554, '5.1.2', 'Recipient domain is not fully qualified');
+export const partialHeader554 = new Reply(554, '5.6.0', 'Message header has an address whose domain is not fully qualified');
 export const relayDenied554 = new Reply(554, '5.7.1', 'Relay access denied');
 
 // The message.

@@ -2,7 +2,7 @@
 import type { ServiceIdentifier } from 'inversify';
 import type { Config } from '@posthorn/config';
 import type { Authenticator } from '../auth/authenticator.ts';
-import type { Directory } from '../directory/directory.ts';
+import type { Directory, MayWriteAs } from '../directory/directory.ts';
 import type { Pipeline } from '../hook/contract.ts';
 import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
@@ -21,6 +21,7 @@ export const Names = {
   counters: name<Counters>('counters'),
   newId: name<() => string>('newId'),
   directory: name<Directory>('directory'),
+  mayWriteAs: name<MayWriteAs>('mayWriteAs'),
   authenticator: name<Authenticator>('authenticator'),
   pipeline: name<Pipeline>('pipeline'),
   scoring: name<Scoring>('scoring'),

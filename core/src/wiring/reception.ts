@@ -67,7 +67,9 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.newId).toConstantValue(parts.newId);
   container.bind(Names.pipeline).toConstantValue(parts.pipeline);
   container.bind(Names.sink).toConstantValue(parts.sink);
-  container.bind(Names.directory).toDynamicValue(() => createDirectory({ domains: config.domains, users: parts.users }));
+  const directory = createDirectory({ domains: config.domains, users: parts.users });
+  container.bind(Names.directory).toConstantValue(directory);
+  container.bind(Names.mayWriteAs).toConstantValue(directory.mayWriteAs);
   container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
   container.bind(Names.mayRelay).toDynamicValue(() => createAddressMatcher(config.relay.from));
   container.bind(Names.authenticator).toConstantValue(parts.authenticator);
@@ -84,6 +86,7 @@ export function wireReception(parts: ReceptionParts): Reception {
     hooks: context.get(Names.pipeline),
     sink: context.get(Names.sink),
     directory: context.get(Names.directory),
+    mayWriteAs: context.get(Names.mayWriteAs),
     authenticator: context.get(Names.authenticator),
     mayRelay: context.get(Names.mayRelay),
     mayXclient: () => false,
@@ -105,7 +108,6 @@ export function wireReception(parts: ReceptionParts): Reception {
   const smtp = container.get(Names.smtpPorts);
   const pop3 = container.get(Names.pop3Ports);
 
-  const directory = container.get(Names.directory);
   const holders = holdersOf(parts.users);
   return {
     user: (name) => directory.user(name),
@@ -136,6 +138,9 @@ export function wireReception(parts: ReceptionParts): Reception {
         kind: listener.protocol,
         earlyTalkers: listener.earlyTalkers,
         bareLineEnds: listener.bareLineEnds,
+        senderMustMatch: listener.senderMustMatch,
+        hideClient: listener.hideClient,
+        vrfy: listener.vrfy,
         // What is announced has to be kept, and delivery keeps none of it.
         requests: NO_REQUESTS,
         limits: {

@@ -54,9 +54,9 @@ it("forgets the proxy's certificate and login, and keeps that TLS is up", async 
   await settled(session);
   say('XCLIENT ADDR=198.51.100.9 HELO=c.example\r\nMAIL FROM:<a@b.example>\r\n');
   expect(seen).toEqual([]);
-  say('XCLIENT LOGIN=bob\r\nMAIL FROM:<a@b.example>\r\n');
+  say('XCLIENT LOGIN=alice\r\nMAIL FROM:<alice@example.org>\r\n');
   expect(seen).toHaveLength(1);
-  expect(seen[0]).toMatchObject({ user: 'bob', clientAddress: '198.51.100.9', tls: { version: 'TLSv1.3' } });
+  expect(seen[0]).toMatchObject({ user: 'alice', clientAddress: '198.51.100.9', tls: { version: 'TLSv1.3' } });
   expect(JSON.stringify(seen[0])).not.toContain('proxy.example');
 });
 

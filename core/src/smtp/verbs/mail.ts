@@ -23,6 +23,7 @@ import {
   tooManyMessages421,
   unicodeSender553,
 } from '../replies.ts';
+import { refuseReversePath } from '../submission.ts';
 import { Transaction } from '../transaction.ts';
 import { gatherEvidence } from '../verdict.ts';
 
@@ -55,7 +56,11 @@ export const mail: Command<MailArguments> = {
     if (parameters instanceof Reply) return parameters;
     if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
     if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
-    return { reversePath: path.address?.text ?? '', parameters };
+    const reversePath = path.address?.text ?? '';
+    const refusal = refuseReversePath(conversation, path.address);
+    if (refusal === undefined) return { reversePath, parameters };
+    conversation.logRefusal('mail', refusal, { reversePath });
+    return refusal;
   },
   ask: (conversation, { reversePath, parameters }) =>
     conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null,

@@ -3,6 +3,7 @@
  * only from clients that may relay, so a server without `relay.from` and without users relays nothing. Limits before
  * plugins, plugins before acceptance; aliases are expanded when the recipient is taken.
  */
+import type { Verdict } from '../../hook/contract.ts';
 import type { Resolution } from '../../directory/directory.ts';
 import { parsePath, type Address } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
@@ -24,6 +25,7 @@ import {
   tooManyRecipients452,
   unicodeRecipient553,
 } from '../replies.ts';
+import { refusePartialRecipient } from '../submission.ts';
 import type { Transaction } from '../transaction.ts';
 import { gatherEvidence } from '../verdict.ts';
 import { pathStart } from './mail.ts';
@@ -55,17 +57,23 @@ export const rcpt: Command<RcptArguments> = {
     const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
     if (transaction.accepted.length >= maxRecipients) return tooManyRecipients452;
     if (maxRecipientDomains > 0 && !transaction.hasRoomForDomain(address.domain, maxRecipientDomains)) return tooManyDomains452;
+    const partial = refusePartialRecipient(conversation, address);
+    if (partial !== undefined) return refuse(conversation, transaction, address, partial);
     const resolution = conversation.ports.directory.resolve(address.text);
     if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
     if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
     return { transaction, address, resolution, parameters };
   },
-  ask: (conversation, { transaction, address }) =>
-    conversation.ports.hooks.rcpt?.({
-      session: conversation.facts,
-      reversePath: transaction.reversePath,
-      recipient: address.text,
-    }) ?? null,
+  ask: (conversation, { transaction, address, resolution }) => {
+    const run = conversation.ports.hooks.rcpt;
+    if (run === null) return null;
+    const { reversePath } = transaction;
+    const asked = run({ session: conversation.facts, reversePath, recipient: address.text });
+    if (resolution.is !== 'known' || address.local.toLowerCase() !== 'postmaster') return asked;
+    return asked instanceof Promise
+      ? asked.then((verdict) => sparePostmaster(conversation, verdict))
+      : sparePostmaster(conversation, asked);
+  },
   proceed: (conversation, { transaction, address, resolution, parameters }, verdict) => {
     transaction.accepted.push(address.text);
     if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
@@ -76,6 +84,16 @@ export const rcpt: Command<RcptArguments> = {
     return recipientOk250;
   },
 };
+
+/**
+ * Whoever has trouble with this server can write to its postmaster (RFC 5321 §4.5.1): what a plugin has against the client
+ * is no reason, what it has against the message later on may be one.
+ */
+function sparePostmaster(conversation: Conversation, verdict: Verdict): Verdict {
+  if (verdict.kind !== 'reject' && verdict.kind !== 'defer') return verdict;
+  conversation.log('info', 'smtp.postmaster-spared', { plugin: verdict.plugin, kind: verdict.kind, text: verdict.text });
+  return { kind: 'pass', evidence: verdict.evidence, edits: [] };
+}
 
 function refuse(conversation: Conversation, transaction: Transaction, address: Address, reply: Reply): Reply {
   conversation.logRefusal('rcpt', reply, { reversePath: transaction.reversePath, recipient: address.text });
