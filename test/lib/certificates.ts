@@ -16,6 +16,7 @@ export interface Wanted {
   readonly name: string;
   readonly dns?: readonly string[];
   readonly email?: readonly string[];
+  readonly ip?: readonly string[];
   readonly kind?: 'ec' | 'rsa';
   readonly days?: number;
   readonly use?: 'server' | 'client';
@@ -73,11 +74,12 @@ export async function makeCa(name: string): Promise<TestCa> {
       );
       return x509.PemConverter.encode(list.rawData, 'X509 CRL');
     },
-    async issue({ name: subject, dns = [], email = [], kind = 'ec', days = 90, use = 'server', crl }) {
+    async issue({ name: subject, dns = [], email = [], ip = [], kind = 'ec', days = 90, use = 'server', crl }) {
       const leaf = await webcrypto.subtle.generateKey(ALGORITHMS[kind], true, ['sign', 'verify']);
       const names = [
         ...dns.map((value) => ({ type: 'dns', value }) as const),
         ...email.map((value) => ({ type: 'email', value }) as const),
+        ...ip.map((value) => ({ type: 'ip', value }) as const),
       ];
       const certificate = await x509.X509CertificateGenerator.create(
         {

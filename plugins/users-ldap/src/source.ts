@@ -41,13 +41,22 @@ export function createLdapSource(options: LdapOptions): UserSource {
   const bindPassword = bindPasswordFile === undefined ? '' : readFileSync(bindPasswordFile, 'utf8').trimEnd();
   const tlsOptions = caFile === undefined ? {} : { ca: [readFileSync(caFile)] };
 
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  /** Whom the certificate has to be for; only names are asked for by SNI (RFC 6066 §3). */
+  const server = /^[\d.]+$|:/.test(host) ? { host } : { host, servername: host };
+
   async function connected<T>(use: (client: Client) => Promise<T>): Promise<T> {
     const secure = url.startsWith('ldaps:') ? { tlsOptions } : {};
     const client = new Client({ url, timeout: timeoutMs, connectTimeout: timeoutMs, ...secure });
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const late = setTimeout(() => reject(new Error('StartTLS took too long')), timeoutMs);
     try {
-      if (startTls) await client.startTLS(tlsOptions);
+      // The library has no deadline for the handshake, and would take a certificate for localhost for that of any address.
+      if (startTls) await Promise.race([client.startTLS({ ...tlsOptions, ...server }), tooLate]);
+      clearTimeout(late);
       return await use(client);
     } finally {
+      clearTimeout(late);
       // The answer is there, or it will never be: what unbinding says changes neither.
       await client.unbind().catch(() => undefined);
     }
