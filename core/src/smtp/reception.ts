@@ -11,7 +11,14 @@ import { LineEndNormaliser } from '../wire/line-end-normaliser.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { MessageWriter, SmtpLimits } from './ports.ts';
-import { bareLineEnd550, headerTooLarge552, insufficientStorage452, messageTooLarge552, textLineTooLong500 } from './replies.ts';
+import {
+  bareLineEnd550,
+  headerTooLarge552,
+  insufficientStorage452,
+  messageTooLarge552,
+  nulAtStart550,
+  textLineTooLong500,
+} from './replies.ts';
 import type { Transaction } from './transaction.ts';
 import { gatherEvidence } from './verdict.ts';
 
@@ -74,8 +81,9 @@ export class Reception {
 
   /** The reply to a message that cannot be taken as far as it is here; undefined when it can. */
   refusal(): Reply | undefined {
-    const { sizeBytes, headerBytes, longestLineBytes } = this.#normaliser ?? this.#stream;
+    const { sizeBytes, headerBytes, longestLineBytes, nulAtStart } = this.#normaliser ?? this.#stream;
     if (this.#hasBareLineEnd) return bareLineEnd550;
+    if (nulAtStart) return nulAtStart550;
     if (sizeBytes > this.#limits.maxMessageBytes) return messageTooLarge552;
     if ((headerBytes ?? sizeBytes) > this.#limits.maxHeaderBytes) return headerTooLarge552;
     if (longestLineBytes > this.#limits.maxTextLineBytes) return textLineTooLong500;

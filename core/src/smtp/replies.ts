@@ -95,6 +95,7 @@ export const messageTooLarge552 = new Reply(552, '5.3.4', 'Message size exceeds 
 export const headerTooLarge552 = new Reply(552, '5.3.4', 'Message header size exceeds fixed limit');
 export const textLineTooLong500 = new Reply(500, '5.5.2', 'Message has a line that is too long');
 export const bareLineEnd550 = new Reply(550, '5.6.11', 'Message has a bare CR or LF: lines end with <CR><LF>');
+export const nulAtStart550 = new Reply(550, '5.6.0', 'Message has a line that begins with NUL');
 export const headerNotUtf8550 = new Reply(550, '5.6.0', 'Message header is not UTF-8');
 export const tooManyHops554 = new Reply(554, '5.4.6', 'Too many hops, this looks like a mail loop');
 export const likelySpam550 = new Reply(550, '5.7.1', 'Message refused as unwanted');

@@ -8,6 +8,7 @@
 import type { TakeContent } from './dot-stream.ts';
 import { findLineEnd, wordsUnder } from './line-end.ts';
 
+const NUL = 0;
 const LF = 10;
 const CRLF = Uint8Array.of(13, 10);
 /** Below this many bytes a view of words costs more than it saves. */
@@ -18,6 +19,8 @@ export class ChunkStream {
   ended = false;
   /** A CR without LF, or a LF without CR, was in the text. */
   bareLineEnd = false;
+  /** A line begins with NUL: who leaves NULs out, as some servers do, would read another line there, such as a lone dot. */
+  nulAtStart = false;
   sizeBytes = 0;
   /** Length of the longest line of text with its CRLF. */
   longestLineBytes = 0;
@@ -72,6 +75,7 @@ export class ChunkStream {
         this.#endLine(this.sizeBytes + at - from);
         if (this.#pastText) return;
       } else {
+        if (this.#lineBytes === 0 && chunk[at] === NUL) this.nulAtStart = true;
         const end = findLineEnd(chunk, words, at, to);
         this.#lineBytes += end - at;
         at = end;

@@ -2,10 +2,11 @@
  * The text of a message as DATA sends it: ended by CRLF.CRLF, lines that begin with a dot stuffed (RFC 5321 §4.5.2).
  * Called by smtp/reception with every chunk; hands the content on in ranges as large as can be. Only the five bytes
  * CRLF.CRLF end it: anything that another server might take for an end (LF.LF, CR.CR and their mixtures) is content,
- * and sets `bareLineEnd` so that the whole message is refused (SMTP smuggling). Bounded state, never fails.
+ * and sets `bareLineEnd` or `nulAtStart` so that the whole message is refused (SMTP smuggling). Bounded state, never fails.
  */
 import { findLineEnd, wordsUnder } from './line-end.ts';
 
+const NUL = 0;
 const LF = 10;
 const CR = 13;
 const DOT = 46;
@@ -30,6 +31,8 @@ export class DotStream {
   ended = false;
   /** A CR without LF, or a LF without CR, was in the content. */
   bareLineEnd = false;
+  /** A line begins with NUL: who leaves NULs out, as some servers do, would read another line there, such as a lone dot. */
+  nulAtStart = false;
   /** Content so far, without stuffed dots and without the closing dot line. */
   sizeBytes = 0;
   /** Length of the longest line with its CRLF, without a stuffed dot. */
@@ -80,6 +83,7 @@ export class DotStream {
           contentFrom = at;
           state = AFTER_DOT;
         } else {
+          if (chunk[at] === NUL) this.nulAtStart = true;
           state = IN_LINE;
         }
       } else if (state === AFTER_DOT) {
@@ -88,6 +92,7 @@ export class DotStream {
           contentFrom = at;
           state = AFTER_DOT_CR;
         } else {
+          if (chunk[at] === NUL) this.nulAtStart = true;
           state = IN_LINE;
         }
       } else if (chunk[at] === LF) {

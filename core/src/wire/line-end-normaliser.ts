@@ -6,6 +6,7 @@
 import type { TakeContent } from './dot-stream.ts';
 import { findLineEnd, wordsUnder } from './line-end.ts';
 
+const NUL = 0;
 const LF = 10;
 const CR = 13;
 const CRLF = Uint8Array.of(CR, LF);
@@ -13,6 +14,8 @@ const CRLF = Uint8Array.of(CR, LF);
 const MIN_BYTES_FOR_WORDS = 96;
 
 export class LineEndNormaliser {
+  /** A line begins with NUL: who leaves NULs out, as some servers do, would read another line there, such as a lone dot. */
+  nulAtStart = false;
   sizeBytes = 0;
   /** Length of the longest line with its CRLF. */
   longestLineBytes = 0;
@@ -37,6 +40,7 @@ export class LineEndNormaliser {
     }
     let pendingFrom = at;
     while (at < to) {
+      if (this.#lineBytes === 0 && chunk[at] === NUL) this.nulAtStart = true;
       const end = findLineEnd(chunk, words, at, to);
       this.#lineBytes += end - at;
       if (end === to) break;
