@@ -150,6 +150,7 @@ function endOfHeader(text: string): number {
 function check(kit: Kit, output: RecordingOutput, dialog: Dialog): void {
   if (!/^(?:\d{3}(?:-[\x20-\x7e]{0,508}\r\n\d{3})* [\x20-\x7e]{0,508}\r\n)*$/.test(output.text))
     throw new Error(`badly formed: ${output.text}`);
+  checkEnhancedCodes(output.text);
   const failure = kit.logged.find((line) => line.event === 'smtp.failed' || line.event === 'smtp.accept-failed');
   if (failure !== undefined && !wanted(failure.fields?.['cause']))
     throw new Error('a failure was logged', { cause: failure.fields?.['cause'] });
@@ -165,6 +166,17 @@ function check(kit: Kit, output: RecordingOutput, dialog: Dialog): void {
       (one) => !/@(?:example\.org|relayed\.example|elsewhere\.example)$/.test(one.address),
     );
     if (foreign !== undefined && !relays && envelope.origin.user === undefined) throw new Error(`relayed to ${foreign.address}`);
+  }
+}
+
+/** Each line has one of the reply's class, but for 3xx, the banner, and HELO's and EHLO's answer (RFC 2034 §4). */
+function checkEnhancedCodes(text: string): void {
+  for (const [reply, code = ''] of text.matchAll(/(?<=^|\n)(?:(\d{3})-[^\r]*\r\n)*(\d{3}) [^\r]*\r\n/g)) {
+    const first = reply.slice(0, 3);
+    if (code !== '' && code !== first) throw new Error(`a reply of two codes: ${reply}`);
+    if (first.startsWith('3') || reply.startsWith('mx.example.org', 4)) continue;
+    const wanted = new RegExp(`^${first}[ -]${first[0]}\\.\\d{1,3}\\.\\d{1,3} `);
+    for (const line of reply.split('\r\n').slice(0, -1)) if (!wanted.test(line)) throw new Error(`no enhanced code: ${line}`);
   }
 }
 
