@@ -10,7 +10,7 @@ import { limitsSchema, messageTimeouts, policyShape, withDefaults } from './defe
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
 import { submissionShape } from './submission.ts';
 import { listenerTlsShape, tlsSchema } from './tls.ts';
-import { bytes, duration, durations } from './units.ts';
+import { bytes, duration, durations, pause } from './units.ts';
 
 /** A local part, or a whole address; what exactly it leads to is the directory's to say. */
 const addressText = z
@@ -122,6 +122,17 @@ export const configSchema = z.strictObject({
     .describe('Ports that are listened on; those below 1024 need the right to bind them.'),
   tls: tlsSchema,
   auth: authSchema,
+  pop3: z
+    .strictObject({
+      loginDelay: pause
+        .default(0)
+        .describe('Least time between two logins to one mailbox; told to clients as LOGIN-DELAY. `0`: none.'),
+      language: z
+        .enum(['en', 'de', 'fr'])
+        .default('en')
+        .describe('What a client gets that leaves the language to us (`LANG *`).'),
+    })
+    .prefault({}),
   users: z
     .string()
     .min(1)

@@ -134,7 +134,7 @@ async function happen(event: number, session: Session, output: RecordingOutput):
 function check(kit: Pop3Kit, output: RecordingOutput): void {
   if (kit.held !== 0) throw new Error('a lock was not given up');
   if (kit.reading !== 0) throw new Error('a message was left open');
-  if (/[^\x20-\x7e\r\n]|\r(?!\n)|(?<!\r)\n/.test(output.text)) throw new Error(`badly formed: ${output.text}`);
+  if (/[^\x20-\x7e\x80-\xff\r\n]|\r(?!\n)|(?<!\r)\n/.test(output.text)) throw new Error(`badly formed: ${output.text}`);
   if (output.text.includes('\n+OK yes')) throw new Error('a plugin wrote a reply of its own');
   const broken = kit.logged.find(({ event }) => event === 'pop3.answer-broken' || event === 'pop3.commit-failed');
   if (broken !== undefined) throw new Error('a failure was logged', { cause: broken.fields?.['cause'] });

@@ -4,10 +4,10 @@
  *   @profile starttls=false plaintextLogin=never maxErrors=3     the listener
  *   @client 127.0.0.1        @implicit-tls                       the peer
  *   @message uidl text                                           a message of the maildrop; escapes as in C:
- *   @drop in-use | failed     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
+ *   @drop in-use | too-soon | failed | broken     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook pop3.delete reject Not this one                        what a stage says
- *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
+ *   C: a line, sent with CRLF, UTF-8 as it is; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
  *   S: a line of a reply, exactly
  *   @tls      the handshake that STLS asked for is done
  *   @drain    @timeout    @lost      (the peer is gone)
@@ -38,7 +38,7 @@ interface Pop3Step {
 /** All dialogues of a folder, by name. */
 export function readPop3Dialogs(folder: URL): Pop3Dialog[] {
   const names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
-  return names.sort().map((name) => parsePop3Dialog(name.slice(0, -4), readFileSync(new URL(name, folder), 'utf8')));
+  return names.sort().map((name) => parsePop3Dialog(name.slice(0, -4), readFileSync(new URL(name, folder), 'latin1')));
 }
 
 export function parsePop3Dialog(name: string, text: string): Pop3Dialog {
@@ -168,7 +168,7 @@ function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'stream
   const hooks: Record<string, StageRunner<'pop3.connect'>> = {};
   for (const line of dialog.settings.get('hook') ?? []) {
     const [stage = '', kind = '', ...words] = line.split(' ');
-    const text = words.length === 0 ? {} : { text: unescapeText(words.join(' ')) };
+    const text = words.length === 0 ? {} : { text: Buffer.from(unescapeText(words.join(' ')), 'latin1').toString() };
     const verdict: Verdict = { kind: kind as Verdict['kind'], evidence: [], edits: [], ...text };
     hooks[stage] = () => (ports.async === true ? new Promise((resolve) => setImmediate(() => resolve(verdict))) : verdict);
   }
@@ -177,7 +177,7 @@ function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'stream
     return space < 0 ? { uidl: line, text: '' } : { uidl: line.slice(0, space), text: unescapeText(line.slice(space + 1)) };
   });
   const indices = (key: string) => (dialog.settings.get(key) ?? []).map((number) => Number(number) - 1);
-  const drop = dialog.settings.get('drop')?.[0];
+  const drop = dialog.settings.get('drop')?.[0] as Pop3KitOptions['drop'];
   return createPop3Kit({
     profile,
     hooks,
@@ -185,7 +185,7 @@ function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'stream
     forms: formsOf((dialog.settings.get('logins')?.[0] ?? '').split(' ')),
     gone: indices('gone'),
     stuck: indices('stuck'),
-    ...(drop === 'in-use' || drop === 'failed' ? { drop } : {}),
+    ...(drop === undefined ? {} : { drop }),
     ...ports,
   });
 }

@@ -15,6 +15,8 @@ export const TEST_POP3_PROFILE: Pop3Profile = {
   starttls: true,
   requireTls: false,
   plaintextLogin: 'always',
+  loginDelayMs: 0,
+  language: 'en',
   maxLineBytes: 255,
   maxErrors: 10,
   maxUnknownCommands: 100,
@@ -33,7 +35,7 @@ export interface Pop3KitOptions {
   /** Ports answer by promise; messages come in chunks of this many bytes. */
   readonly streamBytes?: number;
   readonly async?: boolean;
-  readonly drop?: 'in-use' | 'failed';
+  readonly drop?: 'in-use' | 'too-soon' | 'failed' | 'broken';
   /** Indices of messages that cannot be read, or not be deleted. */
   readonly gone?: readonly number[];
   readonly stuck?: readonly number[];
@@ -50,11 +52,13 @@ export interface Pop3Kit {
   held: number;
   /** Readers that were begun and not given back. */
   reading: number;
+  /** Logins that count for LOGIN-DELAY. */
+  logins: number;
   /** UIDLs, in order. */
   readonly deleted: string[];
 }
 
-/** alice and bob have the password `secret word`; mallory is throttled. */
+/** alice, bob and jürgen have the password `secret word`; mallory is throttled. */
 export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
   const messages = options.messages ?? [];
   const later = <T>(value: T): T | Promise<T> =>
@@ -63,8 +67,10 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error'), with: () => log };
 
   function open(): OpenResult {
-    if (options.drop === 'in-use') return { ok: false, why: 'in-use' };
-    if (options.drop === 'failed') return { ok: false, why: 'failed', cause: 'as the test wants it' };
+    if (options.drop === 'in-use' || options.drop === 'too-soon') return { ok: false, why: options.drop };
+    if (options.drop !== undefined) {
+      return { ok: false, why: 'failed', permanent: options.drop === 'broken', cause: 'as the test wants it' };
+    }
     kit.held++;
     let released = false;
     const release = () => {
@@ -101,6 +107,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
         release();
         return { failed: failed.length };
       },
+      noteLogin: () => void kit.logins++,
       release,
     };
     return { ok: true, drop };
@@ -110,13 +117,14 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
     profile: { ...TEST_POP3_PROFILE, ...options.profile },
     logged: [],
     held: 0,
+    logins: 0,
     reading: 0,
     deleted: [],
     ports: {
       hooks: { ...NO_HOOKS, ...options.hooks },
       maildrops: { open: () => later(open()) },
       authenticator: createTestAuthenticator({
-        names: ['alice', 'bob'],
+        names: ['alice', 'bob', 'jürgen'],
         password: 'secret word',
         throttled: 'mallory',
         forms: options.forms ?? {},

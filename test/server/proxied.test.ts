@@ -122,10 +122,13 @@ test('a header from a host that is not listed is a command that nobody knows', a
   pop3.leave();
 });
 
-test('POP3 sessions have their header, too', async () => {
-  const closed = log.next('pop3.closed', ({ client }) => client === '192.0.2.7');
+test.each([
+  ['version 1', Buffer.from(LINE), '192.0.2.7'],
+  ['version 2', BINARY, '192.0.2.8'],
+])('POP3 sessions have their header, too: %s', async (_version, header, from) => {
+  const closed = log.next('pop3.closed', ({ client }) => client === from);
   const socket = await fromProxy(server.ports.pop3);
-  socket.end(`${LINE}USER alice\r\nPASS secret\r\nQUIT\r\n`);
+  socket.end(Buffer.concat([header, Buffer.from('USER alice\r\nPASS secret\r\nQUIT\r\n')]));
   expect(await saidTo(socket)).toMatch(/^\+OK [^]*\+OK [^]*\+OK [^]*\+OK /);
   await closed;
 });

@@ -26,13 +26,19 @@ export class LockedDrop implements Maildrop {
   readonly #maildir: string;
   readonly #lock: HeldLock;
   readonly #log: Log;
+  readonly #noteLogin: () => void;
   #committing = false;
 
-  constructor(maildir: string, messages: readonly ListedMessage[], lock: HeldLock, log: Log) {
+  constructor(maildir: string, messages: readonly ListedMessage[], lock: HeldLock, noteLogin: () => void, log: Log) {
     this.#maildir = maildir;
     this.messages = messages;
     this.#lock = lock;
     this.#log = log;
+    this.#noteLogin = noteLogin;
+  }
+
+  noteLogin(): void {
+    this.#noteLogin();
   }
 
   readWhole(index: number, maxBytes: number): Uint8Array | undefined {

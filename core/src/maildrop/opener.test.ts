@@ -93,13 +93,14 @@ describe('opening', () => {
   });
 
   it('refuses names that lead elsewhere', async () => {
-    for (const name of ['../alice', 'a/b', '.', '']) expect(await opener.open(name)).toMatchObject({ ok: false, why: 'failed' });
+    for (const name of ['../alice', 'a/b', '.', ''])
+      expect(await opener.open(name)).toMatchObject({ ok: false, why: 'failed', permanent: true });
   });
 
   it('says failed, and keeps no lock, when the folder cannot be read', async () => {
     rmSync(join(root, 'alice/Maildir/new'), { recursive: true });
     writeFileSync(join(root, 'alice/Maildir/new'), 'a file, not a folder');
-    expect(await opener.open('alice')).toMatchObject({ ok: false, why: 'failed' });
+    expect(await opener.open('alice')).toMatchObject({ ok: false, why: 'failed', permanent: true });
     expect(readdirSync(join(root, 'locks'))).toEqual([]);
   });
 
@@ -126,6 +127,46 @@ describe('opening', () => {
     expect(clearThreadLocks(join(root, 'locks'), 'third', 'test')).toBe(0);
     expect(clearThreadLocks(join(root, 'locks'), 'other', 'test')).toBe(1);
     (await openDrop()).release();
+  });
+
+  it('is refused too soon after the last login, whoever it was opened by, until the delay is over', async () => {
+    let nowMs = 1_700_000_000_000;
+    const openBy = (tag: string, user = 'alice') =>
+      createMaildropOpener({
+        root,
+        lockDirectory: join(root, 'locks'),
+        tag,
+        loginDelayMs: 60_000,
+        clock: { ...clock, now: () => nowMs },
+        log,
+      }).open(user);
+    const login = async (tag: string) => {
+      const opened = await openBy(tag);
+      if (!opened.ok) return opened.why;
+      opened.drop.noteLogin();
+      opened.drop.release();
+      return 'in';
+    };
+    expect(await login('one')).toBe('in');
+    nowMs += 59_999;
+    // A refusal does not begin it anew, and keeps no lock.
+    expect([await login('one'), await login('two')]).toEqual(['too-soon', 'too-soon']);
+    expect(readdirSync(join(root, 'locks'))).toEqual(['alice.login']);
+    nowMs += 1;
+    const notNoted = await openBy('two');
+    if (notNoted.ok) notNoted.drop.release();
+    expect([notNoted.ok, await login('two'), await login('one')]).toEqual([true, 'in', 'too-soon']);
+    // A clock that was set back keeps nobody out for longer than the delay.
+    nowMs -= 3_600_000;
+    expect(await login('one')).toBe('in');
+    const other = await openBy('one', 'bob');
+    expect(other.ok).toBe(true);
+    // Nothing is noted where there is no delay.
+    rmSync(join(root, 'locks/alice.login'));
+    const drop = await openDrop();
+    drop.noteLogin();
+    drop.release();
+    expect(readdirSync(join(root, 'locks'))).toEqual(['bob.lock']);
   });
 
   it('does not see what is delivered afterwards', async () => {

@@ -15,6 +15,7 @@ import { ListingCache, type Stamps } from './listing-cache.ts';
 import { acquireLock, clearLocksOf, lockPath, type HeldLock } from './lock.ts';
 import { thisOwner, type LockOwner } from './lock-owner.ts';
 import { LockedDrop } from './locked-drop.ts';
+import { isTooSoon, stampLogin, stampPath } from './login-stamp.ts';
 import { maildirOf } from './user-folder.ts';
 
 export interface MaildropOpenerOptions {
@@ -24,6 +25,8 @@ export interface MaildropOpenerOptions {
   readonly lockDirectory: string;
   /** Names this thread among those of the process: letters, digits, `.`, `_`, `-`; never used again in the same process. */
   readonly tag: string;
+  /** Least time between two logins to one maildrop (LOGIN-DELAY); 0 or absent: none. */
+  readonly loginDelayMs?: number;
   /** Messages in remembered listings, in all; some 250 bytes each. */
   readonly maxRememberedMessages?: number;
   readonly clock: Clock;
@@ -31,6 +34,8 @@ export interface MaildropOpenerOptions {
 }
 
 const DEFAULT_REMEMBERED_MESSAGES = 100_000;
+/** What no waiting mends: permissions, and something else where a folder should be. */
+const PERMANENT = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 
 /** @throws when the folder of locks cannot be made. */
 export function createMaildropOpener(options: MaildropOpenerOptions): MaildropOpener {
@@ -61,39 +66,64 @@ class Opener implements MaildropOpener {
 
   open(user: string): OpenResult | Promise<OpenResult> {
     const maildir = maildirOf(this.#options.root, user);
-    if (maildir === undefined) return { ok: false, why: 'failed', cause: 'the name cannot be the name of a mailbox' };
+    if (maildir === undefined) {
+      return { ok: false, why: 'failed', permanent: true, cause: 'the name cannot be the name of a mailbox' };
+    }
     let lock: HeldLock | undefined;
     try {
-      lock = acquireLock(lockPath(this.#options.lockDirectory, user), this.#owner);
+      const { lockDirectory, loginDelayMs = 0, clock } = this.#options;
+      lock = acquireLock(lockPath(lockDirectory, user), this.#owner);
       if (lock === undefined) return { ok: false, why: 'in-use' };
-      return this.#list(maildir, lock);
+      if (loginDelayMs > 0 && isTooSoon(stampPath(lockDirectory, user), loginDelayMs, clock.now())) {
+        lock.release();
+        return { ok: false, why: 'too-soon' };
+      }
+      return this.#list(user, maildir, lock);
     } catch (error) {
       return this.#failed(maildir, lock, error);
     }
   }
 
-  #list(maildir: string, lock: HeldLock): OpenResult | Promise<OpenResult> {
+  #list(user: string, maildir: string, lock: HeldLock): OpenResult | Promise<OpenResult> {
     const stamps: Stamps = [stampOf(join(maildir, 'new')), stampOf(join(maildir, 'cur'))];
     const known = this.#listings.get(maildir, stamps);
-    if (known !== undefined) return this.#opened(maildir, known, lock);
+    if (known !== undefined) return this.#opened(user, maildir, known, lock);
     const nowMs = this.#options.clock.now();
     const listing = listMessages(maildir, stamps, (path, error) =>
       this.#options.log.warn('maildrop.skipped', { path, cause: String(error) }),
     );
-    if (!(listing instanceof Promise)) return this.#remember(maildir, stamps, listing, nowMs, lock);
+    if (!(listing instanceof Promise)) return this.#remember(user, maildir, stamps, listing, nowMs, lock);
     return listing.then(
-      (messages) => this.#remember(maildir, stamps, messages, nowMs, lock),
+      (messages) => this.#remember(user, maildir, stamps, messages, nowMs, lock),
       (error: unknown) => this.#failed(maildir, lock, error),
     );
   }
 
-  #remember(maildir: string, stamps: Stamps, messages: readonly ListedMessage[], nowMs: number, lock: HeldLock): OpenResult {
+  #remember(
+    user: string,
+    maildir: string,
+    stamps: Stamps,
+    messages: readonly ListedMessage[],
+    nowMs: number,
+    lock: HeldLock,
+  ): OpenResult {
     this.#listings.set(maildir, stamps, messages, nowMs);
-    return this.#opened(maildir, messages, lock);
+    return this.#opened(user, maildir, messages, lock);
   }
 
-  #opened(maildir: string, messages: readonly ListedMessage[], lock: HeldLock): OpenResult {
-    return { ok: true, drop: new LockedDrop(maildir, messages, lock, this.#options.log) };
+  #opened(user: string, maildir: string, messages: readonly ListedMessage[], lock: HeldLock): OpenResult {
+    return { ok: true, drop: new LockedDrop(maildir, messages, lock, () => this.#noteLogin(user), this.#options.log) };
+  }
+
+  #noteLogin(user: string): void {
+    const { lockDirectory, loginDelayMs = 0, clock, log } = this.#options;
+    if (loginDelayMs === 0) return;
+    try {
+      stampLogin(stampPath(lockDirectory, user), clock.now());
+    } catch (error) {
+      // A full disk above all: nobody is kept from his mail because the next login may come too soon.
+      log.error('maildrop.login-not-noted', { user, cause: String(error) });
+    }
   }
 
   #failed(maildir: string, lock: HeldLock | undefined, error: unknown): OpenResult {
@@ -102,6 +132,7 @@ class Opener implements MaildropOpener {
     } catch (releaseError) {
       this.#options.log.error('maildrop.lock-stuck', { maildir, cause: String(releaseError) });
     }
-    return { ok: false, why: 'failed', cause: String(error) };
+    const permanent = PERMANENT.has((error as NodeJS.ErrnoException).code ?? '');
+    return { ok: false, why: 'failed', permanent, cause: String(error) };
   }
 }

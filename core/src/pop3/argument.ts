@@ -1,31 +1,72 @@
-/** Checks what stands behind a verb, before any plugin is asked. Strict: a number is digits without sign or leading zero. */
+/**
+ * Checks what stands behind a verb, before any plugin is asked. Strict: a number is digits without sign or leading zero,
+ * and what is not UTF-8 is not repaired (RFC 6856 §2.3).
+ */
+import { saslPrepared } from '../auth/scram-keys.ts';
+import { decodeUtf8 } from '../wire/utf8.ts';
 import type { TransactionState } from './conversation.ts';
+import type { Texts } from './languages/texts.ts';
 
 export type Checked<A> = { readonly ok: true; readonly value: A } | { readonly ok: false; readonly text: string };
 
-const DECIMAL = /^(?:0|[1-9]\d{0,9})$/;
+/** @param argument one character for each byte; undefined where there is none. */
+export type Check<S, A> = (argument: string | undefined, texts: Texts, state: S) => Checked<A>;
 
-export function nothing(argument: string | undefined): Checked<undefined> {
-  return argument === undefined ? { ok: true, value: undefined } : wrong('No argument is allowed here');
+const DECIMAL = /^(?:0|[1-9]\d{0,9})$/;
+const DIGEST = /^[0-9a-f]{32}$/;
+/** RFC 4013 §2.3: controls, private use, surrogates, no characters, what changes the display, what stands for no text. */
+const PROHIBITED =
+  /[\p{Cc}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}\u0340\u0341\u06dd\u070f\u180e\u200e\u200f\u2028-\u202e\u2061-\u2063\u206a-\u206f\u2ff0-\u2ffb\ufff9-\ufffd\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}]/u;
+
+export function nothing(argument: string | undefined, texts: Texts): Checked<undefined> {
+  return argument === undefined ? right(undefined) : wrong(texts.noArgument);
 }
 
-/** One or more characters, spaces among them; read as UTF-8. */
-export function anything(what: string): (argument: string | undefined) => Checked<string> {
-  return (argument) =>
-    argument === undefined ? wrong(`Give ${what}`) : { ok: true, value: Buffer.from(argument, 'latin1').toString('utf8') };
+export function anything(argument: string | undefined): Checked<string | undefined> {
+  return right(argument);
+}
+
+/** Everything behind the verb, spaces too. */
+export function name(argument: string | undefined, texts: Texts): Checked<string> {
+  return argument === undefined ? wrong(texts.giveName) : prepared(argument, texts);
+}
+
+export function password(argument: string | undefined, texts: Texts): Checked<string> {
+  if (argument === undefined) return wrong(texts.givePassword);
+  const text = decodeUtf8(argument);
+  return text === undefined ? wrong(texts.notUtf8) : right(text);
+}
+
+export interface NameAndDigest {
+  readonly name: string;
+  /** 32 digits of a hexadecimal number. */
+  readonly digest: string;
+}
+
+export function nameAndDigest(argument: string | undefined, texts: Texts): Checked<NameAndDigest> {
+  const blank = argument?.lastIndexOf(' ') ?? -1;
+  if (argument === undefined || blank < 1) return wrong(texts.giveNameAndDigest);
+  const digest = argument.slice(blank + 1);
+  if (!DIGEST.test(digest)) return wrong(texts.giveNameAndDigest);
+  const checked = prepared(argument.slice(0, blank), texts);
+  return checked.ok ? right({ name: checked.value, digest }) : checked;
 }
 
 /** @returns the index of a message that is there and not marked as deleted. */
-export function messageNumber(argument: string | undefined, state: TransactionState): Checked<number> {
-  if (argument === undefined || !DECIMAL.test(argument) || argument === '0') return wrong('Give the number of a message');
+export function messageNumber(argument: string | undefined, texts: Texts, { drop, marks }: TransactionState): Checked<number> {
+  if (argument === undefined || !DECIMAL.test(argument) || argument === '0') return wrong(texts.giveNumber);
   const index = Number(argument) - 1;
-  if (index >= state.drop.messages.length) return wrong(`No such message, only ${state.drop.messages.length} in maildrop`);
-  if (state.marks.has(index)) return wrong(`Message ${argument} is deleted`);
-  return { ok: true, value: index };
+  if (index >= drop.messages.length) return wrong(texts.noSuchMessage(drop.messages.length));
+  if (marks.has(index)) return wrong(texts.isDeleted(index + 1));
+  return right(index);
 }
 
-export function maybeMessageNumber(argument: string | undefined, state: TransactionState): Checked<number | undefined> {
-  return argument === undefined ? { ok: true, value: undefined } : messageNumber(argument, state);
+export function maybeMessageNumber(
+  argument: string | undefined,
+  texts: Texts,
+  state: TransactionState,
+): Checked<number | undefined> {
+  return argument === undefined ? right(undefined) : messageNumber(argument, texts, state);
 }
 
 export interface TopArgument {
@@ -33,11 +74,22 @@ export interface TopArgument {
   readonly lines: number;
 }
 
-export function messageNumberAndLines(argument: string | undefined, state: TransactionState): Checked<TopArgument> {
+export function messageNumberAndLines(argument: string | undefined, texts: Texts, state: TransactionState): Checked<TopArgument> {
   const [message, lines, ...more] = argument?.split(' ') ?? [];
-  if (lines === undefined || more.length > 0 || !DECIMAL.test(lines)) return wrong('Give the number of a message and of lines');
-  const index = messageNumber(message, state);
-  return index.ok ? { ok: true, value: { index: index.value, lines: Number(lines) } } : index;
+  if (lines === undefined || more.length > 0 || !DECIMAL.test(lines)) return wrong(texts.giveNumberAndLines);
+  const index = messageNumber(message, texts, state);
+  return index.ok ? right({ index: index.value, lines: Number(lines) }) : index;
+}
+
+function prepared(bytesAsText: string, texts: Texts): Checked<string> {
+  const text = decodeUtf8(bytesAsText);
+  if (text === undefined) return wrong(texts.notUtf8);
+  const name = saslPrepared(text);
+  return PROHIBITED.test(name) ? wrong(texts.nameNotAllowed) : right(name);
+}
+
+function right<A>(value: A): Checked<A> {
+  return { ok: true, value };
 }
 
 function wrong(text: string): { readonly ok: false; readonly text: string } {

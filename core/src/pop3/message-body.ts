@@ -50,7 +50,7 @@ async function stream(
   if (c.over) {
     // Nobody will take the stream, so nobody would close the file.
     await source.return?.();
-    return fail('The session is over');
+    return fail(c.texts.sessionOver);
   }
   const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
   return {
@@ -61,7 +61,7 @@ async function stream(
 
 function gone(c: Conversation, index: number, error: unknown): Outcome {
   c.ports.log.warn('pop3.read-failed', { session: c.facts.sessionId, message: index + 1, cause: String(error) });
-  return fail('The message cannot be read', 'SYS/TEMP');
+  return fail(c.texts.cannotRead, 'SYS/TEMP');
 }
 
 /** Octets with the line end that is put behind a last line without one. */

@@ -1,12 +1,13 @@
 /**
  * What a verb decides: the reply, and what becomes of the session. Verbs return it; the session alone writes, counts
- * and changes state. Text from elsewhere (a plugin) is made safe here: no control character reaches the peer.
+ * and changes state. Texts come from the table (languages/texts.ts); those of a plugin are made safe here.
  */
 import type { Verdict } from '../hook/contract.ts';
-import { assertNever, type State } from './conversation.ts';
+import { assertNever, type Conversation, type State } from './conversation.ts';
+import type { Language } from './languages/languages.ts';
 
-/** Response codes in brackets: RFC 2449 §8.1 and RFC 3206. */
-export type ResponseCode = 'IN-USE' | 'AUTH' | 'SYS/TEMP' | 'SYS/PERM';
+/** Response codes in brackets: RFC 2449 §8.1, RFC 3206, RFC 6856 §5. */
+export type ResponseCode = 'IN-USE' | 'LOGIN-DELAY' | 'AUTH' | 'SYS/TEMP' | 'SYS/PERM' | 'UTF8';
 
 export interface Outcome {
   /** The first line of the reply, with CRLF. */
@@ -19,15 +20,16 @@ export interface Outcome {
   readonly stream?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   /** State of the session from now on. */
   readonly state?: State;
+  /** Language of its replies from now on. */
+  readonly language?: Language;
+  /** UTF-8 mode from now on. */
+  readonly utf8?: true;
   readonly after?: 'close' | 'startTls';
   /** The next line is not a command but goes here (AUTH). */
   readonly next?: (line: string) => Outcome | Promise<Outcome>;
 }
 
-type More = Pick<Outcome, 'body' | 'stream' | 'state' | 'after'>;
-
-/** RFC 2449 §4: 512 octets with `-ERR `, a code and CRLF. */
-const MAX_TEXT_CHARACTERS = 450;
+type More = Partial<Omit<Outcome, 'line' | 'fault' | 'next'>>;
 
 export function ok(text: string, more: More = {}): Outcome {
   return { line: text === '' ? '+OK\r\n' : `+OK ${text}\r\n`, fault: false, ...more };
@@ -44,12 +46,12 @@ export function fail(text: string, code?: ResponseCode, more: More = {}): Outcom
 }
 
 /** What a plugin's verdict says to the peer; undefined when it lets the command pass. */
-export function refusalOf(verdict: Verdict, code?: ResponseCode): Outcome | undefined {
+export function refusalOf(c: Conversation, verdict: Verdict, code?: ResponseCode): Outcome | undefined {
   switch (verdict.kind) {
     case 'reject':
-      return fail(verdict.text ?? 'Refused', code);
+      return fail(verdict.text === undefined ? c.texts.refused : c.foreign(verdict.text), code);
     case 'defer':
-      return fail(verdict.text ?? 'Try again later', 'SYS/TEMP');
+      return fail(verdict.text === undefined ? c.texts.deferred : c.foreign(verdict.text), 'SYS/TEMP');
     case 'pass':
     case 'accept':
     case 'quarantine':
@@ -60,6 +62,5 @@ export function refusalOf(verdict: Verdict, code?: ResponseCode): Outcome | unde
 }
 
 function errorLine(text: string, code: ResponseCode | undefined): string {
-  const safe = text.slice(0, MAX_TEXT_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
-  return code === undefined ? `-ERR ${safe}\r\n` : `-ERR [${code}] ${safe}\r\n`;
+  return code === undefined ? `-ERR ${text}\r\n` : `-ERR [${code}] ${text}\r\n`;
 }

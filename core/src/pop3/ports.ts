@@ -24,6 +24,8 @@ export interface Maildrop {
   readWhole(index: number, maxBytes: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
   commit(deleted: readonly number[]): Promise<{ failed: number }>;
+  /** The login stands: the next one to this maildrop has to wait for the time of `LOGIN-DELAY`. Never throws. */
+  noteLogin(): void;
   /** Gives the lock up, deletes nothing. Safe to call twice, while `read` is under way, and while `commit` is (which goes on). Never throws. */
   release(): void;
 }
@@ -32,8 +34,10 @@ export type OpenResult =
   | { readonly ok: true; readonly drop: Maildrop }
   /** Another session has it: `-ERR [IN-USE]` (RFC 2449 §8.1.1). */
   | { readonly ok: false; readonly why: 'in-use' }
-  /** `-ERR [SYS/TEMP]` (RFC 3206). */
-  | { readonly ok: false; readonly why: 'failed'; readonly cause: string };
+  /** The last login was not long enough ago: `-ERR [LOGIN-DELAY]` (RFC 2449 §8.1.2). */
+  | { readonly ok: false; readonly why: 'too-soon' }
+  /** `-ERR [SYS/TEMP]`, or `[SYS/PERM]` where only the operator can help (RFC 3206). */
+  | { readonly ok: false; readonly why: 'failed'; readonly permanent: boolean; readonly cause: string };
 
 export interface MaildropOpener {
   /** Never throws or rejects. */
@@ -47,11 +51,15 @@ export interface Pop3Profile {
   /** Nothing but CAPA, STLS and QUIT is done before TLS. */
   readonly requireTls: boolean;
   readonly plaintextLogin: 'never' | 'loopback' | 'always';
+  /** Told to clients as LOGIN-DELAY; 0: there is none. Kept by the maildrops. */
+  readonly loginDelayMs: number;
+  /** What `LANG *` chooses. */
+  readonly language: 'en' | 'de' | 'fr';
   /** Command line with CRLF; RFC 2449 §4 says 255, AUTH and long passwords need more. */
   readonly maxLineBytes: number;
   /** Commands answered by -ERR, failed logins among them, before the session is closed. */
   readonly maxErrors: number;
-  /** Unknown commands, and NOOP, RSET and CAPA in a row: past so many the session is closed. */
+  /** Unknown commands, and NOOP, RSET, CAPA, UTF8 and LANG in a row: past so many the session is closed. */
   readonly maxUnknownCommands: number;
   readonly maxIdleCommands: number;
 }

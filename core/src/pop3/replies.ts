@@ -1,7 +1,7 @@
 /**
  * Replies on their way out: collected over a turn and written in one piece, at once when there is much of it.
  * Used by the session, the only one that writes. Knows whether the peer takes what it asked for; whoever produces a
- * long answer waits for `room`.
+ * long answer goes through `pour`.
  */
 import type { SessionOutput } from '../wire/session.ts';
 
@@ -23,12 +23,21 @@ export class Replies {
     return this.#blocked;
   }
 
-  /** @param piece a string of one character for each byte, or bytes that nobody changes any more. */
+  /** @param piece a string, which goes out in UTF-8, or bytes that nobody changes any more. */
   add(piece: string | Uint8Array): void {
     if (piece.length === 0) return;
     this.#pieces.push(piece);
-    this.#bytes += piece.length;
+    this.#bytes += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length;
     if (this.#bytes >= WRITE_BYTES) this.flush();
+  }
+
+  /** Sends what is made while it is sent, as fast as the peer takes it. @param over asked for each piece: is there nobody to take it? */
+  async pour(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, over: () => boolean): Promise<void> {
+    for await (const piece of stream) {
+      if (over()) return;
+      this.add(piece);
+      if (this.#blocked) await this.#room();
+    }
   }
 
   flush(): void {
@@ -39,29 +48,31 @@ export class Replies {
     if (!this.#output.write(bytes)) this.#blocked = true;
   }
 
-  /** Resolves when the peer is no longer behind, or gone. */
-  room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiter = resolve;
-    });
-  }
-
+  /** The peer is no longer behind, or it is gone. */
   drained(): void {
     this.#blocked = false;
     this.#waiter?.();
     this.#waiter = undefined;
   }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiter = resolve;
+    });
+  }
 }
 
 function join(pieces: readonly (string | Uint8Array)[], totalBytes: number): Uint8Array {
   const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return typeof first === 'string' ? Buffer.from(first, 'latin1') : first;
+  if (pieces.length === 1 && first !== undefined) return typeof first === 'string' ? Buffer.from(first) : first;
   const joined = Buffer.allocUnsafe(totalBytes);
   let at = 0;
   for (const piece of pieces) {
-    if (typeof piece === 'string') joined.write(piece, at, 'latin1');
-    else joined.set(piece, at);
-    at += piece.length;
+    if (typeof piece === 'string') at += joined.write(piece, at);
+    else {
+      joined.set(piece, at);
+      at += piece.length;
+    }
   }
   return joined;
 }

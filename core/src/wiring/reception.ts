@@ -78,6 +78,7 @@ export function wireReception(parts: ReceptionParts): Reception {
       root: `${config.data}/mail`,
       lockDirectory: parts.lockDirectory,
       tag: parts.threadTag,
+      loginDelayMs: config.pop3.loginDelay,
       clock: parts.clock,
       log: parts.log,
     }),
@@ -125,6 +126,8 @@ export function wireReception(parts: ReceptionParts): Reception {
       if (listener.protocol === 'pop3') {
         const profile: Pop3Profile = {
           ...common,
+          loginDelayMs: config.pop3.loginDelay,
+          language: config.pop3.language,
           maxLineBytes: listener.limits.maxLineBytes,
           maxErrors: listener.limits.maxErrors,
           maxUnknownCommands: listener.limits.maxUnknownCommands,

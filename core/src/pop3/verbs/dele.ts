@@ -2,7 +2,7 @@
 import type { Conversation, TransactionState } from '../conversation.ts';
 import { ok, type Outcome } from '../outcome.ts';
 
-export function dele(_c: Conversation, state: TransactionState, index: number): Outcome {
+export function dele(c: Conversation, state: TransactionState, index: number): Outcome {
   state.marks.add(index);
-  return ok(`Message ${index + 1} deleted`);
+  return ok(c.texts.deleted(index + 1));
 }

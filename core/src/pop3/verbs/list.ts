@@ -3,10 +3,10 @@ import type { Conversation, TransactionState } from '../conversation.ts';
 import { listing } from '../listing.ts';
 import { ok, type Outcome } from '../outcome.ts';
 
-export function list(_c: Conversation, state: TransactionState, index: number | undefined): Outcome {
+export function list(c: Conversation, state: TransactionState, index: number | undefined): Outcome {
   if (index !== undefined) return ok(`${index + 1} ${state.drop.messages[index]!.sizeBytes}`);
   return ok(
-    `${state.drop.messages.length - state.marks.size} messages`,
+    c.texts.messages(state.drop.messages.length - state.marks.size),
     listing(state, (message) => String(message.sizeBytes)),
   );
 }

@@ -1,11 +1,13 @@
 /** PASS (RFC 1939 §7): everything behind the verb is the password, spaces too. Only after USER; each try needs its own. */
 import type { AuthorizationState, Conversation } from '../conversation.ts';
-import { loginRefusedInClear, logIn, mayLogIn } from '../login.ts';
+import { conclude, passwordMayCome } from '../login.ts';
 import { refuse, type Outcome } from '../outcome.ts';
 
-export async function pass(c: Conversation, state: AuthorizationState, password: string): Promise<Outcome> {
-  if (!mayLogIn(c.profile, c.facts.tls !== undefined, c.facts.clientAddress)) return loginRefusedInClear(c.profile);
-  if (state.name === undefined) return refuse('USER comes first');
-  const outcome = await logIn(c, state.name, password, 'USER');
-  return outcome.state === undefined ? { ...outcome, state: { at: 'authorization' } } : outcome;
+export function nameWasGiven(c: Conversation, { name }: AuthorizationState): Outcome | undefined {
+  return passwordMayCome(c) ?? (name === undefined ? refuse(c.texts.userFirst) : undefined);
+}
+
+export async function pass(c: Conversation, { name = '' }: AuthorizationState, password: string): Promise<Outcome> {
+  const result = await c.ports.authenticator.check(name, password, c.facts.clientAddress);
+  return { state: { at: 'authorization' }, ...(await conclude(c, name, result, 'USER')) };
 }

@@ -8,6 +8,6 @@ export function retr(c: Conversation, state: TransactionState, index: number): O
     c.tally.retrieved++;
     c.tally.retrievedBytes += sizeBytes;
     c.ports.counters.add('pop3.retrieved');
-    return ok(`${sizeBytes} octets`);
+    return ok(c.texts.octets(sizeBytes));
   });
 }

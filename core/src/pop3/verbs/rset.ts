@@ -2,7 +2,7 @@
 import type { Conversation, TransactionState } from '../conversation.ts';
 import { ok, type Outcome } from '../outcome.ts';
 
-export function rset(_c: Conversation, { drop, marks }: TransactionState): Outcome {
+export function rset(c: Conversation, { drop, marks }: TransactionState): Outcome {
   marks.clear();
-  return ok(`${drop.messages.length} messages`);
+  return ok(c.texts.messages(drop.messages.length));
 }

@@ -6,5 +6,5 @@ import { ok, type Outcome } from '../outcome.ts';
 import { TopCutter } from '../top-cutter.ts';
 
 export function top(c: Conversation, state: TransactionState, { index, lines }: TopArgument): Outcome | Promise<Outcome> {
-  return sendMessage(c, state, index, new TopCutter(lines), () => ok('Top of message follows'));
+  return sendMessage(c, state, index, new TopCutter(lines), () => ok(c.texts.top));
 }

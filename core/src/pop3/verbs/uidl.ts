@@ -3,10 +3,10 @@ import type { Conversation, TransactionState } from '../conversation.ts';
 import { listing } from '../listing.ts';
 import { ok, type Outcome } from '../outcome.ts';
 
-export function uidl(_c: Conversation, state: TransactionState, index: number | undefined): Outcome {
+export function uidl(c: Conversation, state: TransactionState, index: number | undefined): Outcome {
   if (index !== undefined) return ok(`${index + 1} ${state.drop.messages[index]!.uidl}`);
   return ok(
-    'Unique ids follow',
+    c.texts.uniqueIds,
     listing(state, (message) => message.uidl),
   );
 }

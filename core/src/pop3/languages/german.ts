@@ -1,0 +1,77 @@
+/** German. */
+import type { Texts } from './texts.ts';
+
+export const GERMAN: Texts = {
+  sendPassword: 'Jetzt PASS',
+  userFirst: 'Zuerst kommt USER',
+  wrongLogin: 'Name oder Passwort ist falsch',
+  tooManyLogins: 'Zu viele Anmeldungen sind gescheitert oder noch im Gange, bitte später wieder versuchen',
+  noLoginInClear: 'Ohne TLS wird hier kein Passwort angenommen',
+  noLoginInClearUseStls: 'Ohne TLS wird kein Passwort angenommen: zuerst STLS',
+  noTimestamp: 'Kein APOP: die Begrüßung enthielt keinen Zeitstempel',
+  mechanisms: 'Es folgen die Verfahren',
+  noMechanisms: 'Zurzeit ist kein Verfahren möglich',
+  unknownMechanism: 'Dieses Verfahren gibt es hier nicht: CAPA nennt die vorhandenen',
+  oneResponse: 'Erwartet werden das Verfahren und höchstens eine Antwort',
+  authGivenUp: 'AUTH abgebrochen',
+  notBase64: 'Die Antwort ist kein Base64',
+  malformedResponse: (mechanism) => `Die Antwort ist nicht das, was ${mechanism} verlangt`,
+  loggedIn: (user, messages, sizeBytes) => `${user} hat ${counted(messages)} (${sizeBytes} Oktette)`,
+  inUse: 'Das Postfach ist in einer anderen Sitzung geöffnet',
+  tooSoon: 'Die letzte Anmeldung ist zu kurz her, bitte später wieder versuchen',
+  cannotOpen: 'Das Postfach kann gerade nicht geöffnet werden',
+  cannotOpenEver: 'Das Postfach kann nicht geöffnet werden: bitte den Betreiber dieses Servers verständigen',
+  messages: counted,
+  octets: (count) => `${count} Oktette`,
+  uniqueIds: 'Es folgen die eindeutigen Kennungen',
+  top: 'Es folgt der Anfang der Nachricht',
+  deleted: (message) => `Nachricht ${message} gelöscht`,
+  cannotRead: 'Die Nachricht kann nicht gelesen werden',
+  needsUtf8: 'Den Kopf dieser Nachricht gibt es nur in UTF-8: vor der Anmeldung UTF8 senden',
+  noArgument: 'Hier ist kein Argument erlaubt',
+  giveName: 'Der Name des Postfachs fehlt',
+  givePassword: 'Das Passwort fehlt',
+  giveNameAndDigest: 'Erwartet werden der Name des Postfachs und ein Prüfwert von 32 Stellen',
+  giveNumber: 'Erwartet wird die Nummer einer Nachricht',
+  giveNumberAndLines: 'Erwartet werden die Nummer einer Nachricht und die Anzahl der Zeilen',
+  notUtf8: 'Das ist kein UTF-8',
+  nameNotAllowed: 'Der Name enthält ein Zeichen, das in keinem Namen stehen darf',
+  noSuchMessage: (messages) => `Diese Nachricht gibt es nicht, im Postfach ${isOrAre(messages)} nur ${messages}`,
+  isDeleted: (message) => `Nachricht ${message} ist gelöscht`,
+  capabilities: 'Das kann dieser Server',
+  languages: 'Es folgen die Sprachen',
+  languageChosen: 'Ab jetzt auf Deutsch',
+  unknownLanguage: 'Diese Sprache gibt es hier nicht: LANG ohne Argument nennt die vorhandenen',
+  utf8: 'Ab jetzt in UTF-8',
+  noTlsAfterUtf8: 'STLS kommt vor UTF8',
+  beginTls: 'Jetzt TLS beginnen',
+  tlsIsOn: 'TLS ist schon aktiv',
+  noTls: 'Hier gibt es kein TLS',
+  stlsFirst: 'Ohne TLS geht hier nichts: zuerst STLS',
+  loginFirst: 'Bitte zuerst anmelden',
+  loggedInAlready: 'Die Anmeldung ist schon erfolgt',
+  unknownCommand: 'Unbekannter Befehl',
+  notPop3: 'Das ist ein POP3-Server',
+  lineTooLong: 'Die Zeile ist zu lang',
+  bareLineEnd: 'Zeilen enden hier mit CRLF',
+  controlCharacter: 'Steuerzeichen sind hier nicht erlaubt',
+  tooMuchAhead: 'Es wurde zu viel im Voraus gesendet',
+  sessionOver: 'Die Sitzung ist zu Ende',
+  goingDown: 'Der Server wird heruntergefahren',
+  internalError: 'Hier ist ein Fehler aufgetreten, bitte später wieder versuchen',
+  refused: 'Abgelehnt',
+  deferred: 'Bitte später wieder versuchen',
+  goodbye: 'Auf Wiedersehen',
+  goodbyeDeleted: (count) => `Auf Wiedersehen, ${counted(count)} gelöscht`,
+  notAllDeleted: (failed, marked) =>
+    `${failed} von ${counted(marked)} ${failed === 1 ? 'konnte' : 'konnten'} nicht gelöscht werden`,
+  noneDeleted: 'Die Nachrichten konnten nicht gelöscht werden',
+};
+
+function counted(messages: number): string {
+  return messages === 1 ? '1 Nachricht' : `${messages} Nachrichten`;
+}
+
+function isOrAre(count: number): string {
+  return count === 1 ? 'ist' : 'sind';
+}
