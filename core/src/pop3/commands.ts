@@ -100,23 +100,24 @@ export function runCommand(c: Conversation, line: string): Outcome | Promise<Out
   const verb = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
   const argument = blank < 0 || blank === line.length - 1 ? undefined : line.slice(blank + 1);
   const { state } = c;
-  switch (state.at) {
-    case 'authorization': {
-      const command = AUTHORIZATION.get(verb);
-      if (command === undefined) return TRANSACTION.has(verb) ? misplaced(c, c.texts.loginFirst) : unknown(c, verb);
-      c.conduct.idle = command.idle ? c.conduct.idle + 1 : 0;
-      if (c.profile.requireTls && c.tls === undefined && !command.beforeTls) return refuse(c.texts.stlsFirst);
-      return command.run(c, state, argument);
-    }
-    case 'transaction': {
-      const command = TRANSACTION.get(verb);
-      if (command === undefined) return AUTHORIZATION.has(verb) ? misplaced(c, c.texts.loggedInAlready) : unknown(c, verb);
-      c.conduct.idle = command.idle ? c.conduct.idle + 1 : 0;
-      return command.run(c, state, argument);
-    }
-    case 'update':
-      return refuse(c.texts.sessionOver);
-  }
+  if (state.at === 'update') return refuse(c.texts.sessionOver);
+  return state.at === 'authorization'
+    ? runIn(c, state, AUTHORIZATION, verb, argument)
+    : runIn(c, state, TRANSACTION, verb, argument);
+}
+
+function runIn<S extends AuthorizationState | TransactionState>(
+  c: Conversation,
+  state: S,
+  commands: ReadonlyMap<string, Command<S>>,
+  verb: string,
+  argument: string | undefined,
+): Outcome | Promise<Outcome> {
+  const command = commands.get(verb);
+  c.conduct.idle = command?.idle === true ? c.conduct.idle + 1 : 0;
+  if (command === undefined) return misplaced(c, state, verb);
+  if (c.profile.requireTls && c.tls === undefined && !command.beforeTls) return refuse(c.texts.stlsFirst);
+  return command.run(c, state, argument);
 }
 
 /** The answer to a line that could not be read: who sends such lines speaks another protocol, or means harm. */
@@ -129,12 +130,9 @@ export function badLine(c: Conversation, problem: Exclude<LineEvent, 'line' | 'm
   return refuse(texts[problem], undefined, 'close');
 }
 
-function misplaced(c: Conversation, text: string): Outcome {
-  c.conduct.idle = 0;
-  return refuse(text);
-}
-
-function unknown(c: Conversation, verb: string): Outcome {
+function misplaced(c: Conversation, state: AuthorizationState | TransactionState, verb: string): Outcome {
+  if (state.at === 'authorization' && TRANSACTION.has(verb)) return refuse(c.texts.loginFirst);
+  if (state.at === 'transaction' && AUTHORIZATION.has(verb)) return refuse(c.texts.loggedInAlready);
   if (HTTP.has(verb)) return refuse(c.texts.notPop3, undefined, 'close');
   c.conduct.unknown += 1;
   return refuse(c.texts.unknownCommand);
