@@ -78,6 +78,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
         domains: {},
         relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never' },
         throughput: { deliveryConcurrency: connections, deliveryConcurrencyPerDestination: connections },
+        queue: { priorityStep: 600_000 },
       },
     },
   );

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { authSchema } from './auth.ts';
 import { limitsSchema, messageTimeouts, policyShape, withDefaults } from './defence.ts';
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
+import { requestsSchema } from './requests.ts';
 import { submissionShape } from './submission.ts';
 import { listenerTlsShape, tlsSchema } from './tls.ts';
 import { bytes, duration, durations, pause } from './units.ts';
@@ -61,6 +62,7 @@ const listenerShape = z.strictObject({
     })
     .prefault({}),
   limits: limitsSchema,
+  requests: requestsSchema,
   ...policyShape,
   ...submissionShape,
   plugins: z.boolean().default(true).describe('`false`: sessions of this listener run no plugin.'),

@@ -144,9 +144,10 @@ describe('routes', () => {
     const [one, two] = [await sinkOf(), await sinkOf()];
     const relay = (port: number) => ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never' }) as const;
     const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 5 };
+    const queue = { priorityStep: 60_000 };
     const rig = rigOf({ config: { relay: relay(one.port), throughput } });
     await rig.send({ to: ['a@y.test'] });
-    rig.delivery.reload({ domains: {}, relay: relay(two.port), throughput });
+    rig.delivery.reload({ domains: {}, relay: relay(two.port), throughput, queue });
     await rig.send({ to: ['a@y.test'] });
     expect([one.messages.length, two.messages.length]).toEqual([1, 1]);
   });
@@ -160,6 +161,7 @@ describe('routes', () => {
       domains: {},
       relay: { via: null, routes: [], port: 25, tls: 'never' },
       throughput: { ...throughput, deliveryConcurrency: 1 },
+      queue: { priorityStep: 60_000 },
     });
     expect(await rig.outcomes(id)).toHaveLength(1);
   });

@@ -434,6 +434,8 @@ describe('connections', () => {
           eightBit: false,
           binary: false,
           smtpUtf8: false,
+          priority: 0,
+          rank: 0,
           tries: 0,
           body,
         };

@@ -149,6 +149,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const config: DeliveryConfig = {
     domains: {},
     throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 5 },
+    queue: { priorityStep: 60_000 },
     ...options.config,
     relay: { via: null, routes: [], port: 25, tls: 'opportunistic', ...options.config?.relay },
   };

@@ -20,6 +20,7 @@ import { isAscii } from '../wire/address.ts';
 /** The parts of the configuration that delivery reads. */
 export interface DeliveryConfig extends RouteRules {
   readonly throughput: { readonly deliveryConcurrency: number; readonly deliveryConcurrencyPerDestination: number };
+  readonly queue: { readonly priorityStep: number };
 }
 
 export interface DeliveryOptions {
@@ -68,6 +69,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let pool: Pool;
   const oldPools = new Set<Pool>();
   let concurrency = 0;
+  let priorityStepMs = 0;
   let maxInFlight = 0;
   let inFlight = 0;
   let ended = 0;
@@ -79,8 +81,9 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let draining = false;
   let whenEmpty: (() => void) | undefined;
 
-  function configure({ throughput, ...rules }: DeliveryConfig): void {
+  function configure({ throughput, queue: { priorityStep }, ...rules }: DeliveryConfig): void {
     route = makeRouter(rules);
+    priorityStepMs = priorityStep;
     concurrency = throughput.deliveryConcurrency;
     maxInFlight = Math.min(MAX_IN_FLIGHT, Math.max(MIN_IN_FLIGHT, concurrency * IN_FLIGHT_PER_CONNECTION));
     const { timeouts, random } = options;
@@ -208,6 +211,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       default: {
         const recipients = indices.map((index) => envelope.recipients[index]!.address);
         // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
+        const { priority = 0 } = envelope;
         const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
         pool.submit(hop, {
           reversePath: envelope.reversePath,
@@ -217,6 +221,9 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           eightBit: envelope.body !== '7bit' || smtpUtf8,
           binary: envelope.body === 'binarymime',
           smtpUtf8,
+          priority,
+          // As in queue/schedule: what is ready here is in no order any more.
+          rank: clock.monotonic() - priority * priorityStepMs,
           body: () => queue.body(envelope.id),
           done,
           tries: 0,

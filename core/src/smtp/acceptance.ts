@@ -86,6 +86,7 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
     origin,
     tls: conversation.tls,
     onlyRecipient,
+    priority: transaction.parameters.requests.priority,
     receivedAtMs,
     hideClient: profile.hideClient,
   });
@@ -215,6 +216,8 @@ function settle(conversation: Conversation, transaction: Transaction, envelope: 
     sizeBytes: envelope.sizeBytes,
     ...(transaction.forwarded === undefined ? {} : { forwarded: transaction.forwarded }),
     ...(envelope.quarantine === undefined ? {} : { quarantine: envelope.quarantine }),
+    ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
+    ...(envelope.hold === undefined ? {} : { holdUntilMs: envelope.hold.untilMs }),
   });
   return queuedReply(envelope.id);
 }

@@ -10,6 +10,17 @@ const origin = {
   sessionId: 'S1',
 };
 
+const BARE = {
+  hostname: 'h',
+  id: 'i',
+  origin,
+  tls: undefined,
+  onlyRecipient: undefined,
+  priority: undefined,
+  receivedAtMs: 0,
+  hideClient: false,
+};
+
 describe('receivedHeader', () => {
   it('has the clauses of RFC 5321 §4.4 and the cipher suite of RFC 8314 §4.3', () => {
     const header = receivedHeader({
@@ -18,6 +29,7 @@ describe('receivedHeader', () => {
       origin,
       tls: { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' },
       onlyRecipient: 'alice@example.org',
+      priority: undefined,
       receivedAtMs: Date.UTC(2026, 1, 3, 4, 5, 6),
       hideClient: false,
     });
@@ -32,22 +44,17 @@ describe('receivedHeader', () => {
   });
 
   it('says nothing of a client that is hidden', () => {
-    const trace = { hostname: 'mx.example.org', id: 'ID1', origin, tls: undefined, onlyRecipient: undefined, receivedAtMs: 0 };
-    const header = receivedHeader({ ...trace, origin: { ...origin, clientName: 'laptop.example' }, hideClient: true });
+    const header = receivedHeader({ ...BARE, hostname: 'mx.example.org', id: 'ID1', origin: { ...origin, clientName: 'laptop.example' }, hideClient: true });
     expect(header).toBe('Received: by mx.example.org (Posthorn) with ESMTPS id ID1;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n');
   });
 
   it('names no recipient where there are several', () => {
-    const trace = {
-      hostname: 'h',
-      id: 'i',
-      origin,
-      tls: undefined,
-      onlyRecipient: undefined,
-      receivedAtMs: 0,
-      hideClient: false,
-    };
-    expect(receivedHeader(trace)).not.toContain('for ');
+    expect(receivedHeader(BARE)).not.toContain('for ');
+  });
+
+  it('has the priority of a message that has one (RFC 6710 §4.1)', () => {
+    expect(receivedHeader({ ...BARE, priority: -4 })).toContain('\r\n\tby h (Posthorn) with ESMTPS id i\r\n\tPRIORITY -4;\r\n');
+    expect(receivedHeader(BARE)).not.toContain('PRIORITY');
   });
 });
 

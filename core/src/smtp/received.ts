@@ -1,5 +1,5 @@
 /**
- * The trace header every message gets (RFC 5321 §4.4, protocol keywords RFC 3848, the `tls` clause RFC 8314 §4.3). Made by smtp/acceptance, pure.
+ * The trace header every message gets (RFC 5321 §4.4, protocol keywords RFC 3848, the `tls` clause RFC 8314 §4.3, `PRIORITY` RFC 6710 §4.1). Made by smtp/acceptance, pure.
  */
 import type { Origin } from '../mail/envelope.ts';
 import { literalOf } from '../wire/address-literal.ts';
@@ -11,6 +11,8 @@ export interface Trace {
   readonly tls: { readonly version: string; readonly cipher: string } | undefined;
   /** The recipient as given, when there is only one: more would tell each of the others. */
   readonly onlyRecipient: string | undefined;
+  /** MT-PRIORITY, where one was given. */
+  readonly priority: number | undefined;
   readonly receivedAtMs: number;
   /** Leaves out where it came from: the reader is told of the server alone. */
   readonly hideClient: boolean;
@@ -18,14 +20,15 @@ export interface Trace {
 
 /** @returns the field with its folded lines and closing CRLF; ASCII but for the recipient of a message with SMTPUTF8. */
 export function receivedHeader(trace: Trace): string {
-  const { origin, tls, onlyRecipient } = trace;
+  const { origin, tls, onlyRecipient, priority } = trace;
   const name = origin.clientName === undefined ? '' : `${origin.clientName} `;
   const secured = tls === undefined ? '' : `\r\n\t(using ${tls.version} with cipher ${tls.cipher})`;
   const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${onlyRecipient}>`;
+  const urgency = priority === undefined ? '' : `\r\n\tPRIORITY ${priority}`;
   const suite = tls === undefined ? '' : `\r\n\ttls ${tls.cipher}`;
   const from = trace.hideClient ? '' : `from ${origin.helo} (${name}${literalOf(origin.clientAddress)})${secured}\r\n\t`;
   return (
-    `Received: ${from}by ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${suite};\r\n` +
+    `Received: ${from}by ${trace.hostname} (Posthorn) with ${origin.protocol} id ${trace.id}${recipient}${urgency}${suite};\r\n` +
     `\t${headerDate(trace.receivedAtMs)}\r\n`
   );
 }

@@ -144,8 +144,11 @@ export function wireReception(parts: ReceptionParts): Reception {
         senderMustMatch: listener.senderMustMatch,
         hideClient: listener.hideClient,
         vrfy: listener.vrfy,
-        // What is announced has to be kept, and delivery keeps none of it.
-        requests: NO_REQUESTS,
+        requests: {
+          ...NO_REQUESTS,
+          maxHoldSeconds: Math.floor(listener.requests.maxHold / 1000),
+          priority: listener.requests.priority,
+        },
         limits: {
           ...listener.limits,
           maxMessageBytes: listener.maxMessageBytes,

@@ -7,6 +7,8 @@ export interface Capabilities {
   readonly binaryMime: boolean;
   readonly smtpUtf8: boolean;
   readonly startTls: boolean;
+  /** MT-PRIORITY (RFC 6710). */
+  readonly priority: boolean;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
   /** SASL mechanisms, upper case. */
@@ -20,6 +22,7 @@ export const NO_CAPABILITIES: Capabilities = {
   binaryMime: false,
   smtpUtf8: false,
   startTls: false,
+  priority: false,
   size: undefined,
   auth: [],
 };
@@ -43,6 +46,7 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     binaryMime: found.has('BINARYMIME') && found.has('CHUNKING'),
     smtpUtf8: found.has('SMTPUTF8'),
     startTls: found.has('STARTTLS'),
+    priority: found.has('MT-PRIORITY'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
     auth: found.get('AUTH') ?? [],
   };

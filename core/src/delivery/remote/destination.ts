@@ -83,8 +83,16 @@ export class Destination {
   submit(job: Job): void {
     if (this.#draining) return job.done(undefined, this.hop.key);
     if (this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs) return this.#defer(job, this.#down.reply);
-    this.#ready.push(job);
+    this.#enqueue(job);
     this.pump();
+  }
+
+  /** Behind all that go before it: mostly the end. */
+  #enqueue(job: Job): void {
+    let at = this.#ready.length;
+    while (at > 0 && this.#ready[at - 1]!.rank > job.rank) at--;
+    if (at === this.#ready.length) this.#ready.push(job);
+    else this.#ready.splice(at, 0, job);
   }
 
   /** Gives ready messages to idle connections, and opens more where that is allowed. */

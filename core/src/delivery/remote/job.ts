@@ -15,6 +15,9 @@ export interface Job {
   /** As in OutgoingMessage. */
   readonly binary: boolean;
   readonly smtpUtf8: boolean;
+  readonly priority: number;
+  /** Its turn among what is ready for the same hop: the lesser goes first. */
+  readonly rank: number;
   body(): AsyncIterable<Uint8Array>;
   /**
    * Called once.
@@ -54,7 +57,7 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
  * @throws StoreError, or Error when the bytes do not match the envelope
  */
 export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Prepared> {
-  const { reversePath, recipients, sizeBytes, binary, smtpUtf8 } = job;
+  const { reversePath, recipients, sizeBytes, binary, smtpUtf8, priority } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
   let { eightBit } = job;
   if (eightBit && !peerTakesEightBit) {
@@ -62,5 +65,5 @@ export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Pre
     if (content !== undefined) eightBit = hasEightBit(content);
     else for await (const chunk of job.body()) if ((eightBit ||= hasEightBit(chunk))) break;
   }
-  return { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, content, body: () => job.body() };
+  return { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, content, body: () => job.body() };
 }

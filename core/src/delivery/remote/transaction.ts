@@ -5,6 +5,7 @@
  */
 import { type Result, resultOf, statusOf } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
+import { mailParameters } from './mail-parameters.ts';
 import { type RawReply, textOf } from './reply-reader.ts';
 
 /** A message to send, for recipients of one next hop. */
@@ -19,6 +20,8 @@ export interface OutgoingMessage {
   readonly binary?: boolean;
   /** Addresses or header may be UTF-8 (RFC 6531 §3.4). */
   readonly smtpUtf8?: boolean;
+  /** MT-PRIORITY (RFC 6710), -9 to 9; absent is 0. */
+  readonly priority?: number;
   /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
   readonly content: Uint8Array | undefined;
 }
@@ -48,11 +51,7 @@ export class Transaction {
     this.#pipelined = capabilities.pipelining;
     this.#stage = resetFirst ? 'rset' : 'mail';
     this.#results = message.recipients.map(() => undefined);
-    const size = capabilities.size === undefined ? '' : ` SIZE=${message.sizeBytes}`;
-    const binary = message.binary === true ? ' BODY=BINARYMIME' : undefined;
-    const body = binary ?? (message.eightBit && capabilities.eightBitMime ? ' BODY=8BITMIME' : '');
-    const utf8 = message.smtpUtf8 === true && capabilities.smtpUtf8 ? ' SMTPUTF8' : '';
-    this.#mail = `MAIL FROM:<${message.reversePath}>${size}${body}${utf8}\r\n`;
+    this.#mail = `MAIL FROM:<${message.reversePath}>${mailParameters(message, capabilities)}\r\n`;
   }
 
   get stage(): Stage {

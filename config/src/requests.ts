@@ -1,0 +1,18 @@
+/**
+ * What clients may ask of delivery on a listener; each key stands for an extension that is announced. Part of schema.ts.
+ */
+import { z } from 'zod';
+import { pause } from './units.ts';
+
+export const requestsSchema = z
+  .strictObject({
+    maxHold: pause
+      .refine((value) => value === 0 || value >= 1000, { error: 'expected 0, or at least 1s' })
+      .default(14 * 86_400_000)
+      .describe('How long mail may be held for later (FUTURERELEASE), on `submission` listeners; `0`: not offered.'),
+    priority: z
+      .boolean()
+      .default(true)
+      .describe('May mail be urgent (MT-PRIORITY)? Only that of users who logged in and of hosts in `relay.from` goes first.'),
+  })
+  .prefault({});

@@ -1,0 +1,18 @@
+/**
+ * The parameters of MAIL as the client says them (RFC 5321 §4.1.1.11): each only to a host that offered its extension.
+ * Asked by remote/transaction. Pure.
+ */
+import type { Capabilities } from './capabilities.ts';
+import type { OutgoingMessage } from './transaction.ts';
+
+/** @returns what stands behind the path, with a blank before each */
+export function mailParameters(message: OutgoingMessage, capabilities: Capabilities): string {
+  const { binary = false, eightBit, priority = 0, sizeBytes, smtpUtf8 = false } = message;
+  let text = capabilities.size === undefined ? '' : ` SIZE=${sizeBytes}`;
+  if (binary) text += ' BODY=BINARYMIME';
+  else if (eightBit && capabilities.eightBitMime) text += ' BODY=8BITMIME';
+  if (smtpUtf8 && capabilities.smtpUtf8) text += ' SMTPUTF8';
+  // RFC 6710 §4.2: the value is told also when it is that of most mail.
+  if (capabilities.priority) text += ` MT-PRIORITY=${priority}`;
+  return text;
+}
