@@ -50,6 +50,13 @@ describe('a bounce', () => {
     expect(new Date(mail.date ?? '').getTime()).toBe(Date.UTC(2026, 10, 25, 8, 0, 0));
   });
 
+  it('of a message that was held tells when that came, and what was asked (RFC 4865 §5.1.2)', async () => {
+    const hold = { untilMs: Date.UTC(2026, 10, 20, 9, 0, 0), request: 'for;3600' };
+    const { status } = await parse(bounceOf({ envelope: { ...envelope, hold } }));
+    expect(status).toMatch(/Arrival-Date: Fri, 20 Nov 2026 08:00:00 \+0000\r?\nFuture-Release-Request: for;3600\r?\n/);
+    expect((await parse(bounceOf())).status).not.toContain('Future-Release');
+  });
+
   it('tells people who was not reached, and why', async () => {
     const { mail } = await parse(bounceOf());
     expect(mail.text).toContain('<one@y.test>');

@@ -1,4 +1,4 @@
-/** MT-PRIORITY (RFC 6710): who goes first to a next hop, and what that is told. */
+/** MT-PRIORITY (RFC 6710) and held mail (RFC 4865): who goes first to a next hop, and what that is told. */
 import { afterEach, expect, it } from 'vitest';
 import { makeRig, type Rig } from '../lib/delivery-rig.ts';
 import { type Sink, startSink } from '../lib/smtp-sink.ts';
@@ -26,6 +26,12 @@ it('is told to a hop that offers it, 0 for most mail', async () => {
   expect(mails()).toEqual(['MAIL FROM:<sender@example.test> MT-PRIORITY=0', 'MAIL FROM:<sender@example.test> MT-PRIORITY=-4']);
 });
 
+it('a hop is never asked to hold mail: that was for us (RFC 4865)', async () => {
+  await open(['FUTURERELEASE 600 2100-01-01T00:00:00Z']);
+  await rig.send({ to: ['b@y.test'], envelope: { hold: { untilMs: Date.now() - 1, request: 'for;60' } } });
+  expect(mails()).toEqual(['MAIL FROM:<sender@example.test>']);
+});
+
 it('is not told to a hop that does not offer it, and the mail goes all the same', async () => {
   await open(['PIPELINING']);
   expect(await rig.send({ to: ['b@y.test'], envelope: { priority: 9 } })).toEqual([expect.stringMatching(/^delivered/)]);
@@ -40,4 +46,12 @@ it('is the order in which messages that are ready for one hop go to it', async (
   );
   for (const id of ids) await rig.outcomes(id);
   expect(peer.messages.map(({ from }) => from.charAt(0))).toEqual(['4', '2', '1', '3', '5', '0']);
+});
+
+it('is that of the bounce, too', async () => {
+  await open(['PIPELINING']);
+  peer.script = { RCPT: '550 5.1.1 no' };
+  await rig.send({ to: ['b@y.test'], envelope: { priority: 7 } });
+  await rig.send({ to: ['b@y.test'] });
+  expect(rig.bounces.map(({ envelope }) => envelope.priority)).toEqual([7, undefined]);
 });

@@ -86,7 +86,9 @@ function forPeople(input: BounceInput): string {
 }
 
 function forPrograms({ envelope, failures, hostname, nowMs }: BounceInput): string {
-  const blocks = [`Reporting-MTA: dns; ${hostname}\r\nArrival-Date: ${dateOf(envelope.receivedAtMs)}\r\n`];
+  // RFC 4865 §5.1.2.
+  const hold = envelope.hold === undefined ? '' : `Future-Release-Request: ${envelope.hold.request}\r\n`;
+  const blocks = [`Reporting-MTA: dns; ${hostname}\r\nArrival-Date: ${dateOf(envelope.receivedAtMs)}\r\n${hold}`];
   for (const failure of failures.slice(0, MAX_FAILURES)) {
     const { recipient, peer, reply } = failure;
     const host = peer === undefined ? undefined : /^(?:([^[\]]+)\[|\[)/.exec(peer)?.[1];

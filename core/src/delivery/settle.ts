@@ -98,6 +98,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string): Settle {
         },
         sizeBytes: bytes.length,
         body: '7bit',
+        // RFC 6710 §4.6: as urgent as what it is about.
+        ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
       },
       bytes,
     );

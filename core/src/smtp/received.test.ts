@@ -44,7 +44,13 @@ describe('receivedHeader', () => {
   });
 
   it('says nothing of a client that is hidden', () => {
-    const header = receivedHeader({ ...BARE, hostname: 'mx.example.org', id: 'ID1', origin: { ...origin, clientName: 'laptop.example' }, hideClient: true });
+    const header = receivedHeader({
+      ...BARE,
+      hostname: 'mx.example.org',
+      id: 'ID1',
+      origin: { ...origin, clientName: 'laptop.example' },
+      hideClient: true,
+    });
     expect(header).toBe('Received: by mx.example.org (Posthorn) with ESMTPS id ID1;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n');
   });
 

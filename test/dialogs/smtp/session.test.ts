@@ -1,5 +1,6 @@
 /** What dialogues cannot say: waiting, order, who gives what back, and what happens when the peer leaves in between. */
 import type { Requests, Verdict } from '@posthorn/core/hook/contract';
+import { NO_REQUESTS } from '@posthorn/core/smtp/requests';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { describe, expect, it } from 'vitest';
 import { createKit, RecordingOutput, settled, type Kit, type KitOptions } from '../../lib/smtp-ports.ts';
@@ -37,6 +38,14 @@ function heldStage<S extends 'connect' | 'mail' | 'rcpt' | 'data' | 'message'>()
 function endings(kit: Kit): number[] {
   return kit.writers.map((writer) => writer.ended);
 }
+
+it('logs the priority of a message', async () => {
+  const { kit, session, send } = open({ profile: { requests: { ...NO_REQUESTS, priority: true } } });
+  session.start();
+  send(`${GREETING}MAIL FROM:<a@b.example> MT-PRIORITY=-3\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n${MESSAGE}`);
+  await settled(session);
+  expect(kit.logged.find(({ event }) => event === 'smtp.accepted')?.fields).toMatchObject({ priority: -3 });
+});
 
 describe('waiting for a verdict', () => {
   it('keeps pipelined commands and answers them in order', async () => {
