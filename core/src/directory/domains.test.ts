@@ -131,6 +131,34 @@ describe('aliases', () => {
   });
 });
 
+describe('an address literal', () => {
+  const own = createDirectory({
+    domains: { 'kept.example': domain({ deliver: 'smtp://192.0.2.1:25' }), 'example.org': domain({ aliases: { info: 'bob' } }) },
+    users: USERS,
+    ownAddresses: ['192.0.2.7', '2001:db8::1', '127.0.0.1'],
+  });
+  it.each([
+    ['alice@[192.0.2.7]', ['alice']],
+    ['ALICE+tag@[192.0.2.7]', ['alice']],
+    ['info@[IPv6:2001:db8::1]', ['bob']],
+    ['alice@[IPv6:2001:DB8:0:0::0.0.0.1]', ['alice']],
+    ['postmaster@[127.0.0.1]', ['alice']],
+  ])('%s of ours is the first domain that has users', (address, mailboxes) => {
+    const answer = own.resolve(address);
+    const targets = answer.is === 'known' ? answer.targets : [];
+    expect(targets.map((target) => target.to === 'mailbox' && target.mailbox)).toEqual(mailboxes);
+    for (const target of targets) expect(target.address).toMatch(/@example\.org$/);
+  });
+  it('of ours with nobody there is unknown; of another machine it is foreign', () => {
+    expect(own.resolve('nobody@[192.0.2.7]')).toEqual({ is: 'unknown' });
+    expect(own.resolve('alice@[192.0.2.8]')).toEqual({ is: 'foreign' });
+    expect(own.resolve('alice@[IPv6:2001:db8::2]')).toEqual({ is: 'foreign' });
+    expect(own.isOurs('[192.0.2.7]')).toBe(true);
+    expect(own.isOurs('[ipv6:2001:0db8::1]')).toBe(true);
+    expect(directory().resolve('alice@[192.0.2.7]')).toEqual({ is: 'foreign' });
+  });
+});
+
 describe('catchAll', () => {
   it('takes what nobody else does', () => {
     expect(leadsTo('nobody@example.org', { catchAll: 'bob' })).toEqual(['bob']);

@@ -4,6 +4,7 @@
  * Case does not count, a quoted local part equals its plain form, a domain its A-label form. Aliases may be nested and
  * may loop: each is expanded once for an address, so an answer is bounded by the configuration. Never throws.
  */
+import { literalOf } from '../wire/address-literal.ts';
 import { asciiDomain, type AddressParts, loginKey, takeApart } from '../wire/address-key.ts';
 import type { Directory, MayWriteAs, Resolution, Target, User } from './directory.ts';
 
@@ -48,11 +49,19 @@ export interface DirectoryParts {
   readonly domains: Readonly<Record<string, DomainOptions>>;
   /** In the order of the file: the first one is postmaster when no other is found. */
   readonly users: readonly User[];
+  /** Addresses of this machine: mail to `user@[address]` is mail to the first domain whose users we know (RFC 1123 §5.2.17). */
+  readonly ownAddresses?: readonly string[];
 }
 
 /** Builds the directory. */
-export function createDirectory({ domains, users }: DirectoryParts): Directory & { readonly mayWriteAs: MayWriteAs } {
+export function createDirectory({
+  domains,
+  users,
+  ownAddresses = [],
+}: DirectoryParts): Directory & { readonly mayWriteAs: MayWriteAs } {
   const byDomain = new Map(Object.entries(domains).map(([name, options]) => makeDomain(name, options)));
+  const firstDomain = byDomain.values().find(({ forwarded }) => !forwarded);
+  for (const address of ownAddresses) if (firstDomain !== undefined) byDomain.set(domainKey(literalOf(address)), firstDomain);
   const byName = new Map(users.map((user) => [user.name.toLowerCase(), user]));
   const byAddress = new Map<string, User>();
   for (const user of users) {
@@ -139,9 +148,9 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory &
   }
 
   function resolve(address: string): Resolution {
-    const parts = address.toLowerCase() === POSTMASTER ? barePostmaster(byDomain) : takeApart(address);
+    const parts = address.toLowerCase() === POSTMASTER ? barePostmaster(firstDomain) : takeApart(address);
     if (parts === undefined) return UNKNOWN;
-    const domain = byDomain.get(parts.domain);
+    const domain = byDomain.get(domainKey(parts.domain));
     if (domain === undefined) return FOREIGN;
     const search: Search = { targets: new Map(), path: new Set(), done: new Map() };
     if (domain.forwarded) {
@@ -172,7 +181,7 @@ export function createDirectory({ domains, users }: DirectoryParts): Directory &
       const key = loginKey(name);
       return byName.get(key) ?? byAddress.get(key);
     },
-    isOurs: (domain) => byDomain.has(asciiDomain(domain)),
+    isOurs: (domain) => byDomain.has(domainKey(asciiDomain(domain))),
   };
 }
 
@@ -188,9 +197,14 @@ function makeDomain(name: string, options: DomainOptions): [string, Domain] {
 }
 
 /** RFC 5321 §4.5.1: `RCPT TO:<postmaster>` means this server's own, so that of the first domain whose users we know. */
-function barePostmaster(domains: ReadonlyMap<string, Domain>): AddressParts | undefined {
-  for (const { name, forwarded } of domains.values()) if (!forwarded) return { local: POSTMASTER, key: POSTMASTER, domain: name };
-  return undefined;
+function barePostmaster(domain: Domain | undefined): AddressParts | undefined {
+  return domain === undefined ? undefined : { local: POSTMASTER, key: POSTMASTER, domain: domain.name };
+}
+
+/** One spelling for a literal: an IPv6 address has many (RFC 5952). */
+function domainKey(domain: string): string {
+  const [, address] = /^\[ipv6:(.*)\]$/i.exec(domain) ?? [];
+  return address === undefined ? domain : (URL.parse(`http://[${address}]/`)?.hostname ?? domain);
 }
 
 /** An address as `takeApart` has it; for `@domain` the key is empty. */

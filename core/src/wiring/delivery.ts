@@ -11,6 +11,7 @@ import { createLocalMailbox } from '../maildrop/deliver.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Queue } from '../queue/queue.ts';
+import { ownAddresses } from './own-addresses.ts';
 
 export interface DeliveryParts {
   readonly config: Config;
@@ -34,7 +35,7 @@ export interface WiredDelivery extends Omit<Delivery, 'reload'> {
 /** @returns the delivery of one shard; nothing is tried before its `start`. */
 export function wireDelivery(parts: DeliveryParts): WiredDelivery {
   const { config, queue } = parts;
-  let directory = createDirectory({ domains: config.domains, users: parts.users });
+  let directory = createDirectory({ domains: config.domains, users: parts.users, ownAddresses: ownAddresses() });
   const delivery = createDelivery(
     {
       queue,
@@ -64,7 +65,7 @@ export function wireDelivery(parts: DeliveryParts): WiredDelivery {
   return {
     ...delivery,
     reload(newConfig, users) {
-      directory = createDirectory({ domains: newConfig.domains, users });
+      directory = createDirectory({ domains: newConfig.domains, users, ownAddresses: ownAddresses() });
       delivery.reload(newConfig);
     },
   };

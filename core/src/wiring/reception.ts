@@ -22,6 +22,7 @@ import { createSmtpSession } from '../smtp/session.ts';
 import type { MessageSink, SmtpPorts, SmtpProfile } from '../smtp/ports.ts';
 import { createAddressMatcher } from './addresses.ts';
 import { Names } from './names.ts';
+import { ownAddresses } from './own-addresses.ts';
 
 /** What the thread brings; everything else is made here. */
 export interface ReceptionParts {
@@ -67,7 +68,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.newId).toConstantValue(parts.newId);
   container.bind(Names.pipeline).toConstantValue(parts.pipeline);
   container.bind(Names.sink).toConstantValue(parts.sink);
-  const directory = createDirectory({ domains: config.domains, users: parts.users });
+  const directory = createDirectory({ domains: config.domains, users: parts.users, ownAddresses: ownAddresses() });
   container.bind(Names.directory).toConstantValue(directory);
   container.bind(Names.mayWriteAs).toConstantValue(directory.mayWriteAs);
   container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
