@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { network } from './hosts.ts';
 import { bytes, duration, pause } from './units.ts';
 
-const count = (from: number, to = 1_000_000) => z.int().min(from).max(to);
+/** RFC 9422 §4: limits have six digits at the most. */
+const count = (from: number, to = 999_999) => z.int().min(from).max(to);
 
 export const limitsSchema = z
   .strictObject({

@@ -81,6 +81,12 @@ describe('a valid file', () => {
     const config = parse('domains:\n  a.example: &same { catchAll: bob }\n  b.example: *same\n');
     expect(config.domains['b.example']?.catchAll).toBe('bob');
   });
+  it('limits that are told to clients have six digits at the most', () => {
+    const listener = (key: string) => `listeners: [{name: mx, protocol: smtp, address: '127.0.0.1:25', ${key}}]`;
+    expect(parse(listener('limits: {maxMessages: 999999}')).listeners[0]?.limits.maxMessages).toBe(999_999);
+    for (const key of ['limits: {maxMessages: 1000000}', 'maxRecipients: 1000000', 'maxRecipientDomains: 1000000'])
+      expect(() => parse(listener(key)), key).toThrow();
+  });
   it('may listen on port 0 more than once, and on IPv4 and IPv6 alike', () => {
     const one = (name: string, address: string) => `{ name: ${name}, protocol: smtp, address: "${address}" }`;
     const text = `listeners: [${one('a', '127.0.0.1:0')}, ${one('b', '127.0.0.1:0')}, ${one('c', '0.0.0.0:25')}, ${one('d', '[::]:25')}]`;

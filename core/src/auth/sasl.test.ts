@@ -131,9 +131,9 @@ describe('names in SCRAM', () => {
 
 describe('PLAIN', () => {
   const read = (text: string) => readPlain(Buffer.from(text));
-  it('has name and password, with the same authorization identity or none', () => {
-    expect(read('\0alice\0sécret word')).toEqual({ name: 'alice', password: 'sécret word' });
-    expect(read('alice\0alice\0secret')).toEqual({ name: 'alice', password: 'secret' });
+  it('has name and password, and an authorization identity or none', () => {
+    expect(read('\0alice\0sécret word')).toEqual({ actAs: '', name: 'alice', password: 'sécret word' });
+    expect(read('alice\0alice\0secret')).toEqual({ actAs: 'alice', name: 'alice', password: 'secret' });
   });
   it.each([
     '',
@@ -141,7 +141,7 @@ describe('PLAIN', () => {
     '\0alice\0secret\0',
     '\0\0secret',
     '\0alice\0',
-    'bob\0alice\0secret',
+    `${'x'.repeat(256)}\0alice\0secret`,
     `\0${'x'.repeat(256)}\0secret`,
     `\0alice\0${'x'.repeat(256)}`,
   ])('is not %j', (text) => {
@@ -149,7 +149,7 @@ describe('PLAIN', () => {
   });
   it('takes fields of 255 octets', () => {
     const long = 'é'.repeat(127) + 'x';
-    expect(read(`\0${long}\0${long}`)).toEqual({ name: long, password: long });
+    expect(read(`${long}\0${long}\0${long}`)).toEqual({ actAs: long, name: long, password: long });
   });
   it('is not what is not UTF-8', () => {
     expect(readPlain(Buffer.from([0, 97, 0, 0xff, 0xfe]))).toBeUndefined();

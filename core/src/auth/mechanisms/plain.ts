@@ -3,6 +3,8 @@ import { clientFirst, malformed, stepOf, textOf } from '../sasl-text.ts';
 import type { SaslMechanism } from '../sasl.ts';
 
 export interface PlainCredentials {
+  /** Authorization identity; empty: the user of the name. */
+  readonly actAs: string;
   readonly name: string;
   readonly password: string;
 }
@@ -16,17 +18,19 @@ export const plain: SaslMechanism = {
     clientFirst(initial, async (response) => {
       const credentials = readPlain(response);
       if (credentials === undefined) return malformed('not what PLAIN wants');
-      const { name, password } = credentials;
+      const { actAs, name, password } = credentials;
+      if (actAs !== '' && actAs !== name)
+        return { is: 'failure', why: 'credentials', name, cause: 'wants to act as another user' };
       return stepOf(await authenticator.check(name, password, clientAddress), name);
     }),
 };
 
-/** @returns undefined when it is not UTF-8, not three fields, a field is too long, or somebody wants to act as another user. */
+/** @returns undefined when it is not UTF-8, not three fields, or a field is too long. */
 export function readPlain(response: Uint8Array): PlainCredentials | undefined {
   const fields = textOf(response)?.split('\0');
   if (fields?.length !== 3) return undefined;
   const [actAs = '', name = '', password = ''] = fields;
-  if (name === '' || password === '' || (actAs !== '' && actAs !== name)) return undefined;
-  if (Buffer.byteLength(name) > MAX_FIELD_BYTES || Buffer.byteLength(password) > MAX_FIELD_BYTES) return undefined;
-  return { name, password };
+  if (name === '' || password === '') return undefined;
+  if (fields.some((field) => Buffer.byteLength(field) > MAX_FIELD_BYTES)) return undefined;
+  return { actAs, name, password };
 }
