@@ -1,4 +1,4 @@
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { exportJWK, exportSPKI, generateKeyPair, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { OauthConfig } from '@posthorn/config';
 import { describe, expect, it } from 'vitest';
 import { createTokenCheck } from './token-check.ts';
@@ -55,6 +55,29 @@ describe('signed tokens', async () => {
       `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"email":"a@b"}').toString('base64url')}.`,
     ])
       expect(await check(bad)).toEqual([]);
+  });
+  it('are nobody’s by any trick with their header or their times', async () => {
+    const claims = { iss: ISSUER, aud: 'mail', email: 'alice@example.org' };
+    const signed = (header: JWTHeaderParameters, more: object, key: CryptoKey | Uint8Array) =>
+      new SignJWT({ ...claims, ...more }).setProtectedHeader(header).sign(key);
+    const soon = Math.floor(Date.now() / 1000) + 300;
+    const published = Buffer.from(await exportSPKI(publicKey));
+    for (const trick of [
+      // The public key, which all know, as a secret.
+      await signed({ alg: 'HS256', kid: 'one' }, { exp: soon }, published),
+      await signed({ alg: 'HS256', kid: 'one' }, { exp: soon }, Buffer.from(JSON.stringify(keys.keys[0]))),
+      // A key that comes with the token, or lies somewhere else.
+      await signed({ alg: 'ES256', jwk: await exportJWK(other.publicKey) }, { exp: soon }, other.privateKey),
+      await signed({ alg: 'ES256', kid: '../../etc/passwd', jku: 'https://evil.example/' }, { exp: soon }, other.privateKey),
+      // Good for ever, or not yet; for all, and for none.
+      await signed({ alg: 'ES256', kid: 'one' }, {}, privateKey),
+      await signed({ alg: 'ES256', kid: 'one' }, { exp: soon, nbf: soon }, privateKey),
+      await signed({ alg: 'ES256', kid: 'one' }, { exp: soon, aud: ['calendar'] }, privateKey),
+      await signed({ alg: 'ES256', kid: 'one' }, { exp: soon, iss: [ISSUER] }, privateKey),
+      `${await signed({ alg: 'ES256', kid: 'one' }, { exp: soon }, privateKey)}.`,
+      'x'.repeat(9000),
+    ])
+      expect(await check(trick), trick.slice(0, 200)).toEqual([]);
   });
   it('an address that was not verified does not count', async () => {
     for (const no of [false, 'false', 0]) expect(await check(await token({ email_verified: no }))).toEqual([]);
