@@ -21,6 +21,9 @@ const endpoint = z
   .url({ protocol: /^https?$/, error: 'expected a URL, such as https://id.example.org/keys' })
   .refine((url) => /^(https:|http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?\/)/.test(url), {
     error: 'expected https: tokens and their keys must not travel in clear',
+  })
+  .refine((url) => URL.parse(url)?.username === '' && URL.parse(url)?.password === '', {
+    error: 'expected a URL without a login in it; see clientId and clientSecretFile',
   });
 
 const failures = z.int().min(3).max(100_000);

@@ -14,6 +14,7 @@ export function checkCombinations(config: Config, report: Report): void {
   checkListeners(config, report);
   checkSubmission(config, report);
   checkTls(config, report);
+  checkMechanisms(config, report);
   checkOauth(config, report);
   checkScoring(config, report);
   checkDomains(config, report);
@@ -77,6 +78,21 @@ function checkSubmission({ listeners }: Config, report: Report): void {
     if (protocol !== 'submission' && senderMustMatch !== 'login') wrong('senderMustMatch');
     if (protocol !== 'submission' && hideClient) wrong('hideClient');
     if (protocol !== 'submission' && protocol !== 'smtp' && vrfy !== 'off') wrong('vrfy');
+  }
+}
+
+/** Mechanisms that nobody can use as things are, all of them. */
+function checkMechanisms({ auth: { mechanisms, oauth }, listeners }: Config, report: Report): void {
+  const asks = listeners.some(({ clientCertificates }) => clientCertificates !== 'off');
+  const isOfUse = (name: string) =>
+    name.endsWith('BEARER') || name === 'XOAUTH2' ? oauth !== null : name !== 'EXTERNAL' || asks;
+  if (mechanisms !== null && !mechanisms.some(isOfUse)) {
+    report(
+      ['auth', 'mechanisms'],
+      'value',
+      'nobody could log in by these alone',
+      'OAUTHBEARER and XOAUTH2 need auth.oauth, EXTERNAL a listener with clientCertificates',
+    );
   }
 }
 

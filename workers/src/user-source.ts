@@ -18,8 +18,17 @@ export async function openUserSource({ auth: { source } }: Config): Promise<User
     const plugin = OURS.get(name) ?? (await load(name));
     return plugin.create(options);
   } catch (error) {
-    throw new Error(`auth.source.${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(problemsOf(`auth.source.${name}`, error), { cause: error });
   }
+}
+
+/** What is wrong with options has a path and a message each, by whatever release of zod the package brings. */
+function problemsOf(at: string, error: unknown): string {
+  const issues: unknown = error instanceof Error && 'issues' in error ? error.issues : undefined;
+  if (!Array.isArray(issues)) return `${at}: ${error instanceof Error ? error.message : String(error)}`;
+  return (issues as { readonly path: readonly PropertyKey[]; readonly message: string }[])
+    .map(({ path, message }) => `${[at, ...path.map(String)].join('.')}: ${message}`)
+    .join('\n');
 }
 
 async function load(name: string): Promise<UserSourcePlugin> {

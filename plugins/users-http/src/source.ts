@@ -6,12 +6,19 @@
 import { readFileSync } from 'node:fs';
 import { z, type UserSource } from '@posthorn/sdk';
 
+/** `fetch` takes none of those. */
+function hasLogin(url: string): boolean {
+  const { username, password } = new URL(url);
+  return username !== '' || password !== '';
+}
+
 export const httpOptions = z.strictObject({
   url: z
     .url({ protocol: /^https?$/, error: 'expected a URL' })
     .refine((url) => /^(https:|http:\/\/(127\.\d+\.\d+\.\d+|\[::1\]|localhost)([:/]|$))/.test(url), {
       error: 'expected https: passwords must not travel in clear',
     })
+    .refine((url) => !hasLogin(url), { error: 'expected a URL without a login in it; see tokenFile' })
     .transform((url) => url.replace(/\/+$/, '')),
   tokenFile: z.string().min(1).optional().describe('File with a token, sent as `Authorization: Bearer`.'),
   timeoutMs: z.int().min(100).max(60_000).default(5000),

@@ -22,10 +22,19 @@ export function throttleLimits({ auth }: Config, processes: number): ThrottleLim
   };
 }
 
-/** @returns undefined where nobody gives tokens out. Throws when the file of the secret cannot be read. */
+/** @returns undefined where nobody gives tokens out. Throws an Error for the operator when the file of the secret cannot be read. */
 export function bearerCheckOf({ auth: { oauth } }: Config): BearerCheck | undefined {
   if (oauth === null) return undefined;
   const file = oauth.clientSecretFile;
-  const clientSecret = file === undefined ? undefined : readFileSync(file, 'utf8').trimEnd();
+  const clientSecret = file === undefined ? undefined : secretIn(file);
   return createTokenCheck({ oauth, clientSecret, fetch });
+}
+
+function secretIn(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new Error(`auth.oauth.clientSecretFile: ${file} cannot be read: ${problem}`, { cause: error });
+  }
 }

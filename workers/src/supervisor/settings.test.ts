@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configSchema } from '@posthorn/config';
@@ -26,6 +27,18 @@ describe('a certificate', () => {
     const [one, other] = [await make('one'), await make('other')];
     expect(readIdentity(one, 'tls').certificate).toContain('BEGIN CERTIFICATE');
     expect(() => readIdentity({ ...one, key: other.key }, 'tls')).toThrow(/is not the key of/);
+  });
+
+  it('has a key without a passphrase', async () => {
+    const one = await make('locked');
+    const locked = createPrivateKey(readFileSync(one.key)).export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-128-cbc',
+      passphrase: 'secret',
+    });
+    writeFileSync(one.key, locked);
+    expect(() => readIdentity(one, 'tls')).toThrow(/^tls\.key: .*locked\.key has a passphrase/);
   });
 
   it('that no session thread could use is found before one starts', async () => {

@@ -71,6 +71,8 @@ function pairOf({ certificate, key }: Entry): string[] {
 export function readIdentity(entry: Entry, path: string): TlsIdentity {
   const certificate = readPem(entry.certificate, `${path}.certificate`);
   const key = readPem(entry.key, `${path}.key`);
+  // Nobody is there to type it when the server starts.
+  if (/ENCRYPTED/.test(key)) throw new SettingsError(`${path}.key: ${entry.key} has a passphrase: keep the key without one`);
   let belongs: boolean;
   try {
     belongs = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
