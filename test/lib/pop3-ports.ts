@@ -4,6 +4,7 @@
  */
 import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
+import { asciiHeader, endOfHeader } from '@posthorn/core/mail/ascii-header';
 import type { LogFields } from '@posthorn/core/observe/log';
 import type { Maildrop, OpenResult, Pop3Ports, Pop3Profile } from '@posthorn/core/pop3/ports';
 import { NO_HOOKS } from './smtp-ports.ts';
@@ -83,10 +84,15 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
       return Buffer.from(messages[index]!.text, 'latin1');
     };
     const drop: Maildrop = {
-      messages: messages.map(({ uidl, text }) => ({
-        uidl,
-        sizeBytes: text.length + (text === '' || text.endsWith('\n') ? 0 : 2),
-      })),
+      messages: messages.map(({ uidl, text }) => {
+        const sizeBytes = text.length + (text === '' || text.endsWith('\n') ? 0 : 2);
+        const bytes = Buffer.from(text, 'latin1');
+        const header = bytes.subarray(0, endOfHeader(bytes));
+        const surrogate = asciiHeader(header);
+        return surrogate === undefined
+          ? { uidl, sizeBytes }
+          : { uidl, sizeBytes, surrogateBytes: sizeBytes - header.length + surrogate.length };
+      }),
       readWhole: (index) => (options.streamBytes === undefined ? later(bytesOf(index)) : undefined),
       async *read(index) {
         kit.reading++;

@@ -67,6 +67,14 @@ describe('a delivery', () => {
     expect(filesIn('tmp')).toEqual([]);
   });
 
+  it('tells in the name what the surrogate of an internationalised header will have', async () => {
+    const text = Buffer.from('Subject: \u00fc\r\n\r\nx\r\n').toString('latin1');
+    await makeMailbox().deliver('alice', '01ABC', HEAD, body(text));
+    const size = HEAD.length + text.length;
+    expect(filesIn('new')).toEqual([`01ABC.posthorn,S=${size},W=${size},A=${size - 2 + '=?UTF-8?B?w7w=?='.length}`]);
+    expect(read('new')).toBe(HEAD.toString() + text);
+  });
+
   it('writes large messages too, whatever the chunks', async () => {
     const line = `${'x'.repeat(76)}\r\n`;
     const chunks = Array.from({ length: 40 }, (_, index) => line.repeat(index * 20));

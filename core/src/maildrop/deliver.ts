@@ -13,6 +13,7 @@ import { formatMessageName } from './file-name.ts';
 import { FolderSync } from './folder-sync.ts';
 import { MailboxError, type LocalMailbox } from './mailbox.ts';
 import { maildirOf } from './user-folder.ts';
+import { SurrogateSize } from './surrogate-size.ts';
 import { WireCounter } from './wire-form.ts';
 
 export interface LocalMailboxOptions {
@@ -102,14 +103,17 @@ class Maildirs implements LocalMailbox {
   async #write(maildir: string, tmp: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<string> {
     const file = await this.#create(maildir, tmp);
     const counter = new WireCounter();
+    const surrogate = new SurrogateSize();
     try {
       try {
         this.#files.write(file, head);
         counter.push(head);
+        surrogate.push(head);
         for await (const chunk of body) {
           if (counter.fileBytes < WRITE_IN_PLACE_BYTES) this.#files.write(file, chunk);
           else await this.#files.writeLater(file, chunk);
           counter.push(chunk);
+          surrogate.push(chunk);
         }
         if (!counter.endsLine) {
           this.#files.write(file, CRLF);
@@ -123,7 +127,8 @@ class Maildirs implements LocalMailbox {
       this.#remove(tmp);
       throw error;
     }
-    return formatMessageName(id + OWN_SUFFIX, counter.fileBytes, counter.wireBytes);
+    const { fileBytes, wireBytes } = counter;
+    return formatMessageName(id + OWN_SUFFIX, fileBytes, wireBytes, surrogate.of(wireBytes));
   }
 
   /** A mailbox is made when its first message comes. */

@@ -13,16 +13,24 @@ describe('a message file name', () => {
     ['a,S=99999999999999999999', 'a,S=99999999999999999999', 'a,S=99999999999999999999', undefined, undefined],
     ['a:2,S=5', 'a', 'a', undefined, undefined],
     ['plain', 'plain', 'plain', undefined, undefined],
-  ])('%s', (name, base, unique, fileBytes, wireBytes) => {
-    expect(parseMessageName(name)).toEqual({ base, unique, fileBytes, wireBytes });
+    ['a,S=1,W=2,A=3:2,S', 'a,S=1,W=2,A=3', 'a', 1, 2, 3],
+    ['a,A=x,S=1', 'a,A=x,S=1', 'a,A=x', 1, undefined],
+  ])('%s', (name, base, unique, fileBytes, wireBytes, surrogateBytes?: number) => {
+    expect(parseMessageName(name)).toEqual({ base, unique, fileBytes, wireBytes, surrogateBytes });
   });
 
   it('is read back as it was written', () => {
     fc.assert(
-      fc.property(fc.stringMatching(/^[A-Za-z0-9._-]{1,40}$/), fc.nat(), fc.nat(), (unique, fileBytes, wireBytes) => {
-        const name = formatMessageName(unique, fileBytes, wireBytes);
-        expect(parseMessageName(`${name}:2,S`)).toEqual({ base: name, unique, fileBytes, wireBytes });
-      }),
+      fc.property(
+        fc.stringMatching(/^[A-Za-z0-9._-]{1,40}$/),
+        fc.nat(),
+        fc.nat(),
+        fc.option(fc.nat(), { nil: undefined }),
+        (unique, fileBytes, wireBytes, surrogateBytes) => {
+          const name = formatMessageName(unique, fileBytes, wireBytes, surrogateBytes);
+          expect(parseMessageName(`${name}:2,S`)).toEqual({ base: name, unique, fileBytes, wireBytes, surrogateBytes });
+        },
+      ),
     );
   });
 });

@@ -1,6 +1,7 @@
 /**
  * Names of message files: `<unique>,S=<bytes in the file>,W=<bytes with CRLF line ends>[:2,<flags>]`, as Dovecot writes
- * and reads them. What a listing needs stands in the name, so opening a maildrop reads no file. Pure.
+ * and reads them; and `,A=<bytes of its surrogate in ASCII>` where an internationalised header asks for one (RFC 6858),
+ * which others keep without knowing it. What a listing needs stands in the name, so opening a maildrop reads no file. Pure.
  */
 import { hash } from 'node:crypto';
 
@@ -13,11 +14,14 @@ export interface MessageName {
   readonly fileBytes: number | undefined;
   /** Bytes with CRLF line ends (W=), if told. */
   readonly wireBytes: number | undefined;
+  /** Bytes for who reads ASCII alone (A=), if told. */
+  readonly surrogateBytes: number | undefined;
 }
 
 const COLON = 58;
 const COMMA = 44;
 const EQUALS = 61;
+const LETTER_A = 65;
 const LETTER_S = 83;
 const LETTER_W = 87;
 
@@ -28,26 +32,29 @@ export function parseMessageName(name: string): MessageName {
   let uniqueEnd = baseEnd;
   let fileBytes: number | undefined;
   let wireBytes: number | undefined;
+  let surrogateBytes: number | undefined;
   for (let comma = name.indexOf(','); comma >= 0 && comma < baseEnd; comma = name.indexOf(',', comma + 1)) {
     const letter = name.charCodeAt(comma + 1);
-    if ((letter !== LETTER_S && letter !== LETTER_W) || name.charCodeAt(comma + 2) !== EQUALS) continue;
+    if ((letter !== LETTER_S && letter !== LETTER_W && letter !== LETTER_A) || name.charCodeAt(comma + 2) !== EQUALS) continue;
     const value = digits(name, comma + 3);
     if (value === undefined) continue;
     if (comma < uniqueEnd) uniqueEnd = comma;
     if (letter === LETTER_S) fileBytes = value;
-    else wireBytes = value;
+    else if (letter === LETTER_W) wireBytes = value;
+    else surrogateBytes = value;
   }
   return {
     base: baseEnd === name.length ? name : name.slice(0, baseEnd),
     unique: name.slice(0, uniqueEnd),
     fileBytes,
     wireBytes,
+    surrogateBytes,
   };
 }
 
 /** The name of a new message. */
-export function formatMessageName(unique: string, fileBytes: number, wireBytes: number): string {
-  return `${unique},S=${fileBytes},W=${wireBytes}`;
+export function formatMessageName(unique: string, fileBytes: number, wireBytes: number, surrogateBytes?: number): string {
+  return `${unique},S=${fileBytes},W=${wireBytes}${surrogateBytes === undefined ? '' : `,A=${surrogateBytes}`}`;
 }
 
 /** The UIDL for a unique part: itself where RFC 1939 §7 allows (1 to 70 characters 0x21 to 0x7E), else a hash of it. */

@@ -78,9 +78,9 @@ function sized(files: readonly FoundFile[]): ListedMessage[] | undefined {
   const messages: ListedMessage[] = [];
   const uidls = new Set<string>();
   for (const file of files) {
-    const { fileBytes, wireBytes } = file.parsed;
+    const { fileBytes, wireBytes, surrogateBytes } = file.parsed;
     if (fileBytes === undefined || wireBytes === undefined) return undefined;
-    messages.push(listed(file, fileBytes, wireBytes, uidls));
+    messages.push(listed(file, { fileBytes, wireBytes, surrogateBytes }, uidls));
   }
   return messages;
 }
@@ -92,9 +92,9 @@ async function countSizes(maildir: string, files: readonly FoundFile[], skipped:
   const uidls = new Set<string>();
   let counted = 0;
   for (const file of files) {
-    const { base, fileBytes, wireBytes } = file.parsed;
+    const { base, fileBytes, wireBytes, surrogateBytes } = file.parsed;
     if (fileBytes !== undefined && wireBytes !== undefined) {
-      messages.push(listed(file, fileBytes, wireBytes, uidls));
+      messages.push(listed(file, { fileBytes, wireBytes, surrogateBytes }, uidls));
       continue;
     }
     let sizes = known.get(base);
@@ -104,7 +104,7 @@ async function countSizes(maildir: string, files: readonly FoundFile[], skipped:
       counted++;
     }
     kept.set(base, sizes);
-    messages.push(listed(file, sizes.fileBytes, sizes.wireBytes, uidls));
+    messages.push(listed(file, sizes, uidls));
   }
   if (counted > 0 || kept.size < known.size) await writeSizeIndex(maildir, kept, skipped);
   return messages;
@@ -119,12 +119,13 @@ async function measure(path: string, skipped: Skipped): Promise<MessageSizes | u
   }
 }
 
-function listed(file: FoundFile, fileBytes: number, sizeBytes: number, uidls: Set<string>): ListedMessage {
+function listed(file: FoundFile, { fileBytes, wireBytes, surrogateBytes }: MessageSizes, uidls: Set<string>): ListedMessage {
   let uidl = uidlOf(file.parsed.unique);
   // Two files that differ only in the sizes they claim are two messages; RFC 1939 §7 wants two UIDLs.
   if (uidls.has(uidl)) uidl = uidlOf(`${file.parsed.base}\n`);
   uidls.add(uidl);
-  return { folder: file.folder, name: file.name, uidl, fileBytes, sizeBytes };
+  const message = { folder: file.folder, name: file.name, uidl, fileBytes, sizeBytes: wireBytes };
+  return surrogateBytes === undefined ? message : { ...message, surrogateBytes };
 }
 
 /** Names in a folder; none when there is no such folder. */

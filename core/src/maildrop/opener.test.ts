@@ -275,6 +275,24 @@ describe('files of other programs', () => {
     drop.release();
   });
 
+  it('are counted as their surrogates too, once', async () => {
+    const text = Buffer.from('Subject: \u00fc\n\n\u00fc\n').toString('latin1');
+    put('new', '1700000000.1.host', text);
+    put('new', '1700000001.1.host', 'Subject: u\n\n');
+    put('cur', 'ours,S=30,W=30,A=50:2,S', 'x'.repeat(30));
+    const surrogateBytes = 'Subject: =?UTF-8?B?w7w=?=\r\n\r\n..\r\n'.length;
+    const expected = [surrogateBytes, undefined, 50];
+    for (let times = 0; times < 2; times += 1) {
+      const drop = await openDrop('alice', makeOpener());
+      expect(drop.messages.map((message) => message.surrogateBytes)).toEqual(expected);
+      drop.release();
+    }
+    const index = readFileSync(join(root, 'alice/Maildir/posthorn-sizes'), 'utf8');
+    expect(index).toContain(
+      `\n1700000000.1.host ${text.length} ${text.length + 3} ${surrogateBytes}\n1700000001.1.host 12 14 0\n`,
+    );
+  });
+
   it('that cannot be read are left out and told, and keep nobody from the rest', async () => {
     put('new', '1700000000.1.host', 'A\n');
     mkdirSync(join(root, 'alice/Maildir/cur/1700000001.folder'));
@@ -308,7 +326,7 @@ describe('files of other programs', () => {
     await drop.commit([0, 1]);
     put('new', '1700000002.1.host', 'C\n');
     (await openDrop()).release();
-    expect(readFileSync(index, 'utf8')).toBe('posthorn-sizes 1\n1700000002.1.host 2 3\n');
+    expect(readFileSync(index, 'utf8')).toBe('posthorn-sizes 2\n1700000002.1.host 2 3 0\n');
   });
 
   it.each([

@@ -7,18 +7,22 @@
 import { constants } from 'node:fs';
 import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WireCounter } from './wire-form.ts';
+import { SurrogateSize } from './surrogate-size.ts';
+import { CrlfStream, WireCounter } from './wire-form.ts';
 
 export interface MessageSizes {
   readonly fileBytes: number;
   readonly wireBytes: number;
+  /** Of the surrogate, where the message needs one. */
+  readonly surrogateBytes?: number | undefined;
 }
 
 /** Told what was left out, or could not be remembered, and why. */
 export type Skipped = (path: string, error: unknown) => void;
 
 const FILE = 'posthorn-sizes';
-const HEADER = 'posthorn-sizes 1';
+/** A line for each message: base name, bytes in the file, on the wire, of the surrogate (0: none). */
+const HEADER = 'posthorn-sizes 2';
 const MAX_ENTRIES = 100_000;
 const MAX_INDEX_BYTES = 32 * 1024 * 1024;
 const CHUNK_BYTES = 64 * 1024;
@@ -39,8 +43,9 @@ export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<
   if (lines[0] !== HEADER) return sizes;
   // What follows the last line end was cut off while it was written.
   for (const line of lines.slice(1, -1)) {
-    const match = /^(.+) (\d{1,15}) (\d{1,15})$/.exec(line);
-    if (match?.[1] !== undefined) sizes.set(match[1], { fileBytes: Number(match[2]), wireBytes: Number(match[3]) });
+    const [, base, file, wire, surrogate] = /^(.+) (\d{1,15}) (\d{1,15}) (\d{1,15})$/.exec(line) ?? [];
+    if (base === undefined) continue;
+    sizes.set(base, { fileBytes: Number(file), wireBytes: Number(wire), surrogateBytes: Number(surrogate) || undefined });
   }
   return sizes;
 }
@@ -48,9 +53,9 @@ export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<
 /** Remembers `sizes` in place of what was there; past a bound the rest is counted again next time. */
 export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string, MessageSizes>, skipped: Skipped): Promise<void> {
   const lines = [HEADER];
-  for (const [base, { fileBytes, wireBytes }] of sizes) {
+  for (const [base, { fileBytes, wireBytes, surrogateBytes = 0 }] of sizes) {
     if (lines.length > MAX_ENTRIES) break;
-    if (!base.includes('\n')) lines.push(`${base} ${fileBytes} ${wireBytes}`);
+    if (!base.includes('\n')) lines.push(`${base} ${fileBytes} ${wireBytes} ${surrogateBytes}`);
   }
   const path = join(maildir, FILE);
   try {
@@ -77,11 +82,18 @@ export async function measureFile(path: string): Promise<MessageSizes | undefine
   try {
     if (!(await file.stat()).isFile()) throw new Error('no regular file');
     const counter = new WireCounter();
+    const surrogate = new SurrogateSize();
+    const lines = new CrlfStream();
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     for (;;) {
       const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
-      if (bytesRead === 0) return { fileBytes: counter.fileBytes, wireBytes: counter.wireBytes };
-      counter.push(buffer.subarray(0, bytesRead));
+      if (bytesRead === 0) {
+        const { fileBytes, wireBytes } = counter;
+        return { fileBytes, wireBytes, surrogateBytes: surrogate.of(wireBytes) };
+      }
+      const chunk = buffer.subarray(0, bytesRead);
+      counter.push(chunk);
+      if (surrogate.begun) surrogate.push(lines.push(chunk));
     }
   } finally {
     await file.close();

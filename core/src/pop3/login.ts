@@ -7,7 +7,10 @@ import type { Verdict } from '../hook/contract.ts';
 import { isLoopback } from '../wire/address-literal.ts';
 import { assertNever, type Conversation } from './conversation.ts';
 import { fail, ok, refusalOf, refuse, type Outcome } from './outcome.ts';
-import type { Maildrop, OpenResult } from './ports.ts';
+import type { OpenResult } from './ports.ts';
+import { totalFor } from './sizes.ts';
+
+const NONE: ReadonlySet<number> = new Set();
 
 /** May a login be tried as things are? In clear only where the listener says so. */
 export function mayLogIn({ profile, tls, facts }: Conversation): boolean {
@@ -45,7 +48,7 @@ export async function enter(c: Conversation, user: string, mechanism: string): P
   const opened = await maildrops.open(user);
   if (!opened.ok) return notOpened(c, user, opened);
   const { drop } = opened;
-  const sizeBytes = totalBytes(drop);
+  const sizeBytes = totalFor(c, drop, NONE);
   try {
     const verdict: Verdict | undefined = await hooks['pop3.open']?.({
       session: facts,
@@ -83,10 +86,4 @@ function notOpened(c: Conversation, user: string, refused: Exclude<OpenResult, {
     default:
       return assertNever(refused);
   }
-}
-
-function totalBytes(drop: Maildrop): number {
-  let sizeBytes = 0;
-  for (const message of drop.messages) sizeBytes += message.sizeBytes;
-  return sizeBytes;
 }

@@ -1,11 +1,13 @@
 /**
  * A message as the body of a reply, for RETR and TOP. Nothing is promised to the peer before the first bytes are read:
- * a file that is gone is an -ERR, not a broken answer.
+ * a file that is gone is an -ERR, not a broken answer. A client that did not say UTF8 gets a message whose header is UTF-8
+ * as its surrogate (surrogate.ts).
  */
 import type { Conversation, TransactionState } from './conversation.ts';
 import { stuffChunks, stuffWhole } from './dot-stuffing.ts';
 import { fail, type Outcome } from './outcome.ts';
 import type { Maildrop } from './ports.ts';
+import { surrogateOf, withSurrogateHeader } from './surrogate.ts';
 import type { TopCutter } from './top-cutter.ts';
 import { when } from './when.ts';
 
@@ -25,12 +27,11 @@ export function sendMessage(
   reply: (sizeBytes: number) => Outcome,
 ): Outcome | Promise<Outcome> {
   try {
-    const sent = when(drop.readWhole(index, WHOLE_BYTES), (bytes) => {
-      if (bytes !== undefined) {
-        const wanted = cutter === undefined ? bytes : (cutter.take(bytes) ?? bytes);
-        return { ...reply(octets(bytes)), body: stuffWhole(wanted) };
-      }
-      return stream(c, drop, index, cutter, reply);
+    const sent = when(drop.readWhole(index, WHOLE_BYTES), (read) => {
+      if (read === undefined) return stream(c, drop, index, cutter, reply);
+      const bytes = c.utf8 ? read : surrogateOf(read);
+      const wanted = cutter === undefined ? bytes : (cutter.take(bytes) ?? bytes);
+      return { ...reply(octets(bytes)), body: stuffWhole(wanted) };
     });
     return sent instanceof Promise ? sent.catch((error: unknown) => gone(c, index, error)) : sent;
   } catch (error) {
@@ -46,17 +47,19 @@ async function stream(
   reply: (sizeBytes: number) => Outcome,
 ): Promise<Outcome> {
   const source = drop.read(index)[Symbol.asyncIterator]();
-  const first = await source.next();
-  if (c.over) {
+  const begin = c.utf8 ? await asItIs(source) : await withSurrogateHeader(source);
+  if (c.over || begin === undefined) {
     // Nobody will take the stream, so nobody would close the file.
     await source.return?.();
-    return fail(c.texts.sessionOver);
+    return c.over ? fail(c.texts.sessionOver) : fail(c.texts.needsUtf8, 'UTF8');
   }
   const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
-  return {
-    ...reply(drop.messages[index]!.sizeBytes),
-    stream: stuffChunks(first.done === true ? undefined : first.value, source, cut),
-  };
+  return { ...reply(drop.messages[index]!.sizeBytes + begin.grownBytes), stream: stuffChunks(begin.first, source, cut) };
+}
+
+async function asItIs(source: AsyncIterator<Uint8Array>): Promise<{ first: Uint8Array | undefined; grownBytes: number }> {
+  const { done, value } = await source.next();
+  return { first: done === true ? undefined : value, grownBytes: 0 };
 }
 
 function gone(c: Conversation, index: number, error: unknown): Outcome {

@@ -10,6 +10,8 @@ export interface DropMessage {
   readonly uidl: string;
   /** Octets as RETR sends them, before byte-stuffing (RFC 1939 §11). */
   readonly sizeBytes: number;
+  /** The same of its surrogate for clients without UTF-8 mode (RFC 6858); absent where there is none, or nobody has counted it. */
+  readonly surrogateBytes?: number;
 }
 
 /** A locked maildrop: a snapshot that stays as it was opened. Answers at once where nothing has to be waited for. */

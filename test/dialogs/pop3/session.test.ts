@@ -200,6 +200,41 @@ describe('a peer that does not take its answers', () => {
   });
 });
 
+describe('an internationalised message whose header comes in pieces', () => {
+  const long = `X-Filler: ${'x'.repeat(900)}\r\n`.repeat(100);
+  const text = (fields: string) => Buffer.from(`Subject: ü\r\n${fields}\r\nü ${'body\r\n'.repeat(100)}`).toString('latin1');
+
+  it('is sent as its surrogate, with its size', async () => {
+    const messages = [{ uidl: 'a', text: text(long) }];
+    const { say, session, output } = begin({ messages, streamBytes: 10_000 });
+    say(LOGIN);
+    await settled(session);
+    say('RETR 1\r\n');
+    await settled(session);
+    const [, size = '', body = ''] = /\+OK (\d+) octets\r\n([^]*)\.\r\n$/.exec(output.text) ?? [];
+    expect(body === messages[0]!.text.replace('Subject: \xc3\xbc', 'Subject: =?UTF-8?B?w7w=?=')).toBe(true);
+    expect(body.length).toBe(Number(size));
+  });
+
+  it('is refused by [UTF8] where the header is longer than a surrogate is made of, and can be had in UTF-8 mode', async () => {
+    const messages = [{ uidl: 'a', text: text(long.repeat(8)) }];
+    const plain = begin({ messages, streamBytes: 100_000 });
+    plain.say(`${LOGIN}RETR 1\r\nTOP 1 0\r\nNOOP\r\n`);
+    await settled(plain.session);
+    expect(plain.output.text.split('\r\n').slice(3)).toEqual([
+      expect.stringMatching(/^-ERR \[UTF8\] /),
+      expect.stringMatching(/^-ERR \[UTF8\] /),
+      '+OK',
+      '',
+    ]);
+    expect(plain.kit.reading).toBe(0);
+    const utf8 = begin({ messages, streamBytes: 100_000 });
+    utf8.say(`UTF8\r\n${LOGIN}RETR 1\r\n`);
+    await settled(utf8.session);
+    expect(utf8.output.text.includes(messages[0]!.text)).toBe(true);
+  });
+});
+
 it('lists a maildrop of many messages in blocks, each line once', async () => {
   const messages = Array.from({ length: 3500 }, (_, index) => ({ uidl: `u${index}`, text: 'A\r\n' }));
   const { say, output, session } = begin({ messages });

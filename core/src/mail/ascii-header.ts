@@ -1,0 +1,141 @@
+/**
+ * The header of an internationalised message (RFC 6532) for who reads ASCII alone: the surrogate of RFC 6858. Subjects
+ * and the like become encoded words (RFC 2047), addresses keep what can be kept, and what has no form in ASCII goes. Used by
+ * POP3 for clients that did not say UTF8, and at delivery, which notes the size of it. Pure; the body stays as it is.
+ */
+import { isAscii, isUtf8 } from 'node:buffer';
+import { domainToASCII } from 'node:url';
+import { isAscii as isAsciiText } from '../wire/address.ts';
+import { scanHeader } from './header-scan.ts';
+
+/** Fields that are lists of addresses. */
+const ADDRESSES =
+  /^(?:resent-)?(?:from|sender|reply-to|to|cc|bcc)$|^(?:disposition-notification|mail-followup|mail-reply|errors)-to$/;
+/** Fields with parameters: those that are not ASCII go (RFC 6858 §2.2). */
+const PARAMETERS = /^content-(?:type|disposition)$/;
+/** Structured fields, which no encoded word may stand in (RFC 6858 §2.4). */
+const NO_WORDS =
+  /^(?:received|return-path|delivered-to|x-original-to|message-id|in-reply-to|references|date|resent-(?:date|message-id)|mime-version|content-(?:id|transfer-encoding|location|language|md5|base|features)|list-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|received-spf|autocrypt.*|auto-submitted|precedence)$/;
+
+/** Stands where an address was that ASCII cannot say; nobody has it (RFC 6858 §2.1). */
+const NOBODY = 'invalid@internationalized-address.invalid';
+/** RFC 2047 §2: 75 characters with `=?UTF-8?B?` and `?=`. */
+const WORD_BYTES = 45;
+
+/** Where the header section ends: the index behind its last field; that of the message's end where there is no empty line. */
+export function endOfHeader(message: Buffer): number {
+  if (message[0] === 13 && message[1] === 10) return 0;
+  const at = message.indexOf('\r\n\r\n');
+  return at < 0 ? message.length : at + 2;
+}
+
+/**
+ * @param header a header section with CRLF line ends, without the empty line.
+ * @returns it in ASCII; undefined where it is so already, or is not UTF-8: then nobody says what it is, and it stays.
+ */
+export function asciiHeader(header: Buffer): Buffer | undefined {
+  if (isAscii(header) || !isUtf8(header)) return undefined;
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  for (const field of scanHeader(header)) {
+    // What stands between fields is none: it is kept where it is ASCII.
+    if (field.from > from) pieces.push(ifAscii(header.subarray(from, field.from)));
+    const bytes = header.subarray(field.from, field.to);
+    from = field.to;
+    if (isAscii(bytes)) pieces.push(bytes);
+    else
+      pieces.push(
+        surrogate(
+          field.name,
+          header.toString('utf8', field.from, field.valueFrom),
+          bytes.toString('utf8', field.valueFrom - field.from),
+        ),
+      );
+  }
+  pieces.push(ifAscii(header.subarray(from)));
+  return Buffer.concat(pieces);
+}
+
+/** @param label the field's name as written, with its colon. */
+function surrogate(name: string, label: string, folded: string): Uint8Array {
+  const value = folded.replaceAll(/\r?\n(?=[ \t])/g, '').trim();
+  const written = ADDRESSES.test(name)
+    ? inPieces(value, ',').map(addressInAscii).join(',\r\n ')
+    : PARAMETERS.test(name)
+      ? inPieces(value, ';').filter(isAsciiText).join(';\r\n ')
+      : NO_WORDS.test(name)
+        ? ''
+        : encodedWords(value);
+  return ifAscii(written === '' ? '' : `${label} ${written}\r\n`);
+}
+
+/** One of a list of addresses: a mailbox, or the begin, the end or all of a group. */
+function addressInAscii(piece: string): string {
+  if (isAsciiText(piece)) return piece;
+  const [, group, members] = /^((?:"(?:\\.|[^"\\])*"|[^"<>@:])*):(.*)$/s.exec(piece) ?? [];
+  if (group !== undefined && members !== undefined) return `${phrase(group)}: ${addressInAscii(members.trim())}`;
+  const end = piece.endsWith(';') ? ';' : '';
+  const mailbox = end === '' ? piece : piece.slice(0, -1).trim();
+  const [, display = '', angled] = /^(.*)<([^<>]*)>[^<>]*$/s.exec(mailbox) ?? [];
+  const address = (angled ?? mailbox.replaceAll(/\([^()]*\)/g, '')).trim();
+  const at = address.lastIndexOf('@');
+  // A domain has a form in ASCII that is the same domain.
+  const domain = domainToASCII(address.slice(at + 1));
+  const known = at > 0 && domain !== '' && isAsciiText(address.slice(0, at));
+  const name = phrase(display) || (known ? '' : encodedWords(address));
+  const written = known ? `${address.slice(0, at)}@${domain}` : NOBODY;
+  return `${name === '' ? written : `${name} <${written}>`}${end}`;
+}
+
+/** A display name: as it is in ASCII, else in encoded words. */
+function phrase(text: string): string {
+  const trimmed = text.trim();
+  if (isAsciiText(trimmed)) return trimmed;
+  const quoted = /^"((?:\\.|[^"\\])*)"$/s.exec(trimmed)?.[1];
+  return encodedWords(quoted === undefined ? trimmed : quoted.replaceAll(/\\(.)/gs, '$1'));
+}
+
+/** Splits at each separator that stands outside of quotes, comments and angle brackets; pieces are trimmed. */
+function inPieces(value: string, separator: string): string[] {
+  const pieces: string[] = [];
+  let from = 0;
+  let quoted = false;
+  let depth = 0;
+  for (let at = 0; at < value.length; at += 1) {
+    const one = value[at]!;
+    if (one === '\\') at += 1;
+    else if (one === '"') quoted = !quoted;
+    else if (!quoted && (one === '(' || one === '<')) depth += 1;
+    else if (!quoted && (one === ')' || one === '>')) depth = Math.max(0, depth - 1);
+    else if (!quoted && depth === 0 && one === separator) {
+      pieces.push(value.slice(from, at).trim());
+      from = at + 1;
+    }
+  }
+  pieces.push(value.slice(from).trim());
+  return pieces.filter((piece) => piece !== '');
+}
+
+/** All of a text as encoded words, one a line; no character is cut in two (RFC 2047 §5). */
+function encodedWords(text: string): string {
+  const words: string[] = [];
+  let word = '';
+  let bytes = 0;
+  for (const character of text) {
+    const length = Buffer.byteLength(character);
+    if (bytes + length > WORD_BYTES) {
+      words.push(word);
+      word = '';
+      bytes = 0;
+    }
+    word += character;
+    bytes += length;
+  }
+  if (word !== '') words.push(word);
+  return words.map((one) => `=?UTF-8?B?${Buffer.from(one).toString('base64')}?=`).join('\r\n ');
+}
+
+function ifAscii(text: string | Uint8Array): Uint8Array {
+  const bytes = Buffer.from(text);
+  return isAscii(bytes) ? bytes : Buffer.alloc(0);
+}
