@@ -1,9 +1,10 @@
 /**
- * THE table: every verb of SMTP, in the order a session uses them, with its file in verbs/. For each command the
- * session calls `runCommand`, which goes through its row: `rule` (is it in place?), `check` (syntax, and what needs no
- * plugin), `ask` (the hook stage), `proceed` (do it). A reply from `rule` or `check`, or a verdict that refuses, ends it.
+ * THE table: every verb of SMTP, in the order a session uses them. For each command the session calls `runCommand`, which
+ * goes through the verb's row: `rule` (is it in place?), `check` (syntax, and what needs no plugin), `ask` (the hook
+ * stage), `act` (do it). A reply from `rule` or `check`, or a verdict that refuses, ends it. The cells are in verbs/.
  */
 import { Reply } from '../wire/reply.ts';
+import { anything, type Command, noArgument, row } from './command.ts';
 import type { Conversation } from './conversation.ts';
 import {
   badChunk501,
@@ -17,41 +18,62 @@ import {
   unknownCommand500,
 } from './replies.ts';
 import { afterVerdict, refuseOr, type Answer } from './verdict.ts';
-import { auth } from './verbs/auth.ts';
-import { bdat } from './verbs/bdat.ts';
-import { data } from './verbs/data.ts';
-import { ehlo, helo, lhlo } from './verbs/hello.ts';
+import { logIn, mayLogIn, mechanismAndResponse } from './verbs/auth.ts';
+import { askBeforeFirstChunk, chunkSize, readChunkAway, takeChunk, takesChunks } from './verbs/bdat.ts';
+import { askData, noArgumentToData, takeMessage, takesData } from './verbs/data.ts';
+import { askHello, greet, helloName, speaks } from './verbs/hello.ts';
 import { help } from './verbs/help.ts';
-import { mail } from './verbs/mail.ts';
-import { noop } from './verbs/noop.ts';
+import { askMail, beginTransaction, mayBegin, sender } from './verbs/mail.ts';
+import { doNothing } from './verbs/noop.ts';
 import { quit } from './verbs/quit.ts';
-import { rcpt } from './verbs/rcpt.ts';
-import { rset } from './verbs/rset.ts';
-import { starttls } from './verbs/starttls.ts';
-import { vrfy } from './verbs/vrfy.ts';
-import { xclient } from './verbs/xclient.ts';
-import { xforward } from './verbs/xforward.ts';
-import type { Command } from './command.ts';
+import { addRecipient, askRcpt, recipient, takesRecipients } from './verbs/rcpt.ts';
+import { reset } from './verbs/rset.ts';
+import { beginTls, tlsCanBegin } from './verbs/starttls.ts';
+import { somebody, verify } from './verbs/vrfy.ts';
+import { becomeClient, clientAttributes, mayNameClient } from './verbs/xclient.ts';
+import { keepAttributes, mayTellOrigin, originAttributes } from './verbs/xforward.ts';
 
-const ROWS: readonly Command[] = [
-  helo,
-  ehlo,
-  lhlo,
-  starttls,
-  auth,
-  xclient,
-  xforward,
-  mail,
-  rcpt,
-  data,
-  bdat,
-  rset,
-  noop,
-  vrfy,
-  help,
-  quit,
-];
-const COMMANDS: ReadonlyMap<string, Command> = new Map(ROWS.map((row) => [row.verb, row]));
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  row('HELO', { rule: speaks('SMTP'), check: helloName, stage: 'hello', ask: askHello('HELO'), act: greet('HELO') }),
+  row('EHLO', {
+    rule: speaks('SMTP'),
+    check: helloName,
+    stage: 'hello',
+    ask: askHello('EHLO'),
+    act: greet('EHLO'),
+    beforeTls: true,
+  }),
+  row('LHLO', {
+    rule: speaks('LMTP'),
+    check: helloName,
+    stage: 'hello',
+    ask: askHello('LHLO'),
+    act: greet('LHLO'),
+    beforeTls: true,
+  }),
+  row('STARTTLS', { rule: tlsCanBegin, check: noArgument, act: beginTls, beforeTls: true }),
+  // Its stage, auth, comes after the exchange, which may take several lines: see the end of verbs/auth.ts.
+  row('AUTH', { rule: mayLogIn, check: mechanismAndResponse, act: logIn }),
+  row('XCLIENT', { rule: mayNameClient, check: clientAttributes, act: becomeClient }),
+  row('XFORWARD', { rule: mayTellOrigin, check: originAttributes, act: keepAttributes }),
+  row('MAIL', { rule: mayBegin, check: sender, stage: 'mail', ask: askMail, act: beginTransaction }),
+  row('RCPT', { rule: takesRecipients, check: recipient, stage: 'rcpt', ask: askRcpt, act: addRecipient }),
+  // The stage message, at the end of data: smtp/acceptance.ts.
+  row('DATA', { rule: takesData, check: noArgumentToData, stage: 'data', ask: askData, act: takeMessage }),
+  row('BDAT', {
+    rule: takesChunks,
+    check: chunkSize,
+    stage: 'data',
+    ask: askBeforeFirstChunk,
+    act: takeChunk,
+    refuse: readChunkAway,
+  }),
+  row('RSET', { check: noArgument, act: reset, idle: true }),
+  row('NOOP', { check: anything, act: doNothing, idle: true, beforeTls: true }),
+  row('VRFY', { check: somebody, act: verify, idle: true }),
+  row('HELP', { check: anything, act: help, idle: true }),
+  row('QUIT', { check: noArgument, act: quit, beforeTls: true }),
+]);
 
 /** Verbs that the RFCs know and this server does not do: 502 instead of 500 (RFC 5321 §4.2.4), and why not. */
 const NOT_IMPLEMENTED: ReadonlyMap<string, Reply> = new Map([
@@ -63,9 +85,6 @@ const NOT_IMPLEMENTED: ReadonlyMap<string, Reply> = new Map([
 ]);
 /** A web browser, or a script in one, that was pointed at a mail port. */
 const HTTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PRI']);
-
-/** What a listener with `requireTls` does in clear (RFC 3207 §4). */
-const BEFORE_TLS = new Set(['EHLO', 'LHLO', 'STARTTLS', 'NOOP', 'QUIT']);
 
 const BAD_LINES = {
   'too-long': lineTooLong500,
@@ -95,26 +114,21 @@ export function runCommand(conversation: Conversation, line: string): Answer {
   }
   if (command.idle) conversation.conduct.idleCommand();
   const argument = blank < 0 ? '' : line.slice(blank + 1).trim();
-  const misplaced = barred(conversation, verb) ?? command.rule(conversation);
-  if (misplaced !== undefined) return refused(conversation, command, argument, misplaced);
+  const misplaced = barred(conversation, verb, command) ?? command.rule(conversation);
+  if (misplaced !== undefined) return command.refuse(conversation, argument, misplaced);
   const parsed = command.check(conversation, argument);
-  if (parsed instanceof Reply) return refused(conversation, command, argument, parsed);
+  if (parsed instanceof Reply) return command.refuse(conversation, argument, parsed);
   const asked = command.ask(conversation, parsed);
   return afterVerdict(asked, (verdict) => {
-    if (asked === null) return command.proceed(conversation, parsed, verdict);
+    if (asked === null) return command.act(conversation, parsed, verdict);
     const refusal = refuseOr(conversation, command.stage, verdict);
-    if (refusal !== undefined) return refused(conversation, command, argument, refusal);
-    return command.proceed(conversation, parsed, verdict);
+    if (refusal !== undefined) return command.refuse(conversation, argument, refusal);
+    return command.act(conversation, parsed, verdict);
   });
 }
 
 /** What the state of the session forbids, whatever the command. */
-function barred(conversation: Conversation, verb: string): Reply | undefined {
-  if (conversation.refused && verb !== 'QUIT') return refusedSession503;
-  if (conversation.profile.requireTls && conversation.tls === undefined && !BEFORE_TLS.has(verb)) return startTlsFirst530;
-  return undefined;
-}
-
-function refused(conversation: Conversation, command: Command, argument: string, reply: Reply): Reply {
-  return command.refuse === undefined ? reply : command.refuse(conversation, argument, reply);
+function barred({ refused, profile, tls }: Conversation, verb: string, { beforeTls }: Command): Reply | undefined {
+  if (refused && verb !== 'QUIT') return refusedSession503;
+  return profile.requireTls && tls === undefined && !beforeTls ? startTlsFirst530 : undefined;
 }

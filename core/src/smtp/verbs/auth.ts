@@ -13,7 +13,6 @@ import {
   usableMechanisms,
 } from '../../auth/sasl.ts';
 import { Reply } from '../../wire/reply.ts';
-import { asksNobody, type Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import {
   alreadyAuthenticated503,
@@ -37,29 +36,26 @@ interface AuthArguments {
   readonly initial: Buffer | undefined;
 }
 
-export const auth: Command<AuthArguments> = {
-  verb: 'AUTH',
-  stage: 'auth',
-  rule: (conversation) => {
-    if (conversation.profile.kind !== 'submission') return notImplemented502;
-    if (conversation.helo === undefined || !conversation.extended) return helloFirst503;
-    if (conversation.user !== undefined) return alreadyAuthenticated503;
-    return conversation.transaction === undefined ? undefined : notDuringMail503;
-  },
-  check: (conversation, argument) => {
-    if (argument === '') return argumentNeeded501;
-    const [name = '', word, ...rest] = argument.split(' ');
-    const mechanism = findMechanism(name, contextOf(conversation));
-    if (mechanism === undefined) return unknownMechanism504;
-    if (!conversation.takesPassword) return encryptionRequired538;
-    const initial = word === undefined ? undefined : decodeInitialResponse(word);
-    return rest.length > 0 || (word !== undefined && initial === undefined) ? badResponse501 : { mechanism, initial };
-  },
-  // The stage comes after the exchange, which may take several lines: see `succeed`.
-  ask: asksNobody,
-  proceed: (conversation, { mechanism, initial }) =>
-    answer(conversation, mechanism.name, () => mechanism.start(contextOf(conversation), initial)),
-};
+export function mayLogIn(conversation: Conversation): Reply | undefined {
+  if (conversation.profile.kind !== 'submission') return notImplemented502;
+  if (conversation.helo === undefined || !conversation.extended) return helloFirst503;
+  if (conversation.user !== undefined) return alreadyAuthenticated503;
+  return conversation.transaction === undefined ? undefined : notDuringMail503;
+}
+
+export function mechanismAndResponse(conversation: Conversation, argument: string): AuthArguments | Reply {
+  if (argument === '') return argumentNeeded501;
+  const [name = '', word, ...rest] = argument.split(' ');
+  const mechanism = findMechanism(name, contextOf(conversation));
+  if (mechanism === undefined) return unknownMechanism504;
+  if (!conversation.takesPassword) return encryptionRequired538;
+  const initial = word === undefined ? undefined : decodeInitialResponse(word);
+  return rest.length > 0 || (word !== undefined && initial === undefined) ? badResponse501 : { mechanism, initial };
+}
+
+export function logIn(conversation: Conversation, { mechanism, initial }: AuthArguments): Answer {
+  return answer(conversation, mechanism.name, () => mechanism.start(contextOf(conversation), initial));
+}
 
 /** What EHLO announces: the mechanisms that can be used as things are; undefined when there are none. */
 export function offerOfAuth(conversation: Conversation): string | undefined {

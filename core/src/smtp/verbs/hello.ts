@@ -6,43 +6,44 @@ import type { Verdict } from '../../hook/contract.ts';
 import { addressLiteral } from '../../wire/address-literal.ts';
 import { parseDomain } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
-import type { Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import { XCLIENT_NAMES, XFORWARD_NAMES } from '../client-attributes.ts';
 import type { SmtpLimits } from '../ports.ts';
 import { badHostname501, unknownCommand500 } from '../replies.ts';
 import { offerOfAuth } from './auth.ts';
 
-export const helo = row('HELO');
-export const ehlo = row('EHLO');
-export const lhlo = row('LHLO');
+type Hello = 'HELO' | 'EHLO' | 'LHLO';
 
-function row(verb: 'HELO' | 'EHLO' | 'LHLO'): Command<string> {
-  return {
-    verb,
-    stage: 'hello',
-    rule: ({ isLmtp }) => ((verb === 'LHLO') === isLmtp ? undefined : unknownCommand500),
-    check: (_conversation, argument) => helloName(argument) ?? badHostname501,
-    ask: ({ ports, facts }, name) => ports.hooks.hello?.({ session: { ...facts, helo: name }, verb }) ?? null,
-    proceed: (conversation, name, verdict: Verdict) => {
-      conversation.greet(name, verb !== 'HELO');
-      conversation.keep('hello', verdict);
-      return verb === 'HELO' ? new Reply(250, '', conversation.profile.hostname) : offer(conversation);
-    },
+/** HELO and EHLO are unknown where LMTP is spoken, and LHLO elsewhere. */
+export const speaks =
+  (protocol: 'SMTP' | 'LMTP') =>
+  ({ isLmtp }: Conversation): Reply | undefined =>
+    (protocol === 'LMTP') === isLmtp ? undefined : unknownCommand500;
+
+export const askHello =
+  (verb: Hello) =>
+  ({ ports, facts }: Conversation, name: string): Verdict | Promise<Verdict> | null =>
+    ports.hooks.hello?.({ session: { ...facts, helo: name }, verb }) ?? null;
+
+export const greet =
+  (verb: Hello) =>
+  (conversation: Conversation, name: string, verdict: Verdict): Reply => {
+    conversation.greet(name, verb !== 'HELO');
+    conversation.keep('hello', verdict);
+    return verb === 'HELO' ? new Reply(250, '', conversation.profile.hostname) : offer(conversation);
   };
-}
 
 /**
  * @returns the name as it may stand in a trace header. A trailing dot is taken off, and an IPv6 literal without its tag,
  * as some mail libraries send it, is given one.
  */
-function helloName(argument: string): string | undefined {
+export function helloName(_conversation: Conversation, argument: string): string | Reply {
   if (argument.startsWith('[')) {
-    if (argument.indexOf(']') !== argument.length - 1) return undefined;
-    return addressLiteral(argument, 0) ?? addressLiteral(`[IPv6:${argument.slice(1)}`, 0);
+    if (argument.indexOf(']') !== argument.length - 1) return badHostname501;
+    return addressLiteral(argument, 0) ?? addressLiteral(`[IPv6:${argument.slice(1)}`, 0) ?? badHostname501;
   }
   const name = argument.endsWith('.') ? argument.slice(0, -1) : argument;
-  return parseDomain(name) === undefined ? undefined : name;
+  return parseDomain(name) === undefined ? badHostname501 : name;
 }
 
 function offer(conversation: Conversation): Reply {

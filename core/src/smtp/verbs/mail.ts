@@ -2,10 +2,11 @@
  * MAIL (RFC 5321 §4.1.1.2): begins a transaction. A declared SIZE over the limit is refused here (RFC 1870 §6.1), before
  * any byte of the message came. On a submission listener the client has to log in first (RFC 6409 §4.3).
  */
+import type { Verdict } from '../../hook/contract.ts';
 import { parsePath } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
-import type { Command } from '../command.ts';
+import type { Conversation } from '../conversation.ts';
 import { parseMailParameters, type MailParameters } from '../parameters.ts';
 import {
   authenticationRequired530,
@@ -32,49 +33,56 @@ interface MailArguments {
   readonly parameters: MailParameters;
 }
 
-export const mail: Command<MailArguments> = {
-  verb: 'MAIL',
-  stage: 'mail',
-  rule: (conversation) => {
-    const { profile } = conversation;
-    if (conversation.helo === undefined) return conversation.isLmtp ? lhloFirst503 : helloFirst503;
-    if (conversation.transaction !== undefined) return nestedMail503;
-    if (profile.kind === 'submission' && conversation.user === undefined) {
-      return conversation.takesPassword || !conversation.offersStartTls ? authenticationRequired530 : startTlsFirst530;
-    }
-    return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
-  },
-  check: (conversation, bytes) => {
-    const { profile } = conversation;
-    const argument = decodeUtf8(bytes);
-    if (argument === undefined) return notUtf8501;
-    const from = pathStart(argument, 'FROM:');
-    if (from < 0) return mailSyntax501;
-    const path = parsePath(argument, from, 'nothing');
-    if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
-    const parameters = parseMailParameters(argument.slice(path.end), conversation);
-    if (parameters instanceof Reply) return parameters;
-    if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
-    if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
-    const reversePath = path.address?.text ?? '';
-    const refusal = refuseReversePath(conversation, path.address);
-    if (refusal === undefined) return { reversePath, parameters };
-    conversation.logRefusal('mail', refusal, { reversePath });
-    return refusal;
-  },
-  ask: (conversation, { reversePath, parameters }) =>
-    conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null,
-  proceed: (conversation, { reversePath, parameters }, verdict) => {
-    const transaction = new Transaction(reversePath, parameters, conversation.isLmtp);
-    transaction.forwarded = conversation.forwarded;
-    conversation.forwarded = undefined;
-    gatherEvidence(transaction.evidence, verdict.evidence);
-    if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
-    conversation.transaction = transaction;
-    conversation.transactions += 1;
-    return parameters.priorityLowered ? senderOkPriority250 : senderOk250;
-  },
-};
+export function mayBegin(conversation: Conversation): Reply | undefined {
+  const { profile } = conversation;
+  if (conversation.helo === undefined) return conversation.isLmtp ? lhloFirst503 : helloFirst503;
+  if (conversation.transaction !== undefined) return nestedMail503;
+  if (profile.kind === 'submission' && conversation.user === undefined) {
+    return conversation.takesPassword || !conversation.offersStartTls ? authenticationRequired530 : startTlsFirst530;
+  }
+  return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
+}
+
+export function sender(conversation: Conversation, bytes: string): MailArguments | Reply {
+  const { profile } = conversation;
+  const argument = decodeUtf8(bytes);
+  if (argument === undefined) return notUtf8501;
+  const from = pathStart(argument, 'FROM:');
+  if (from < 0) return mailSyntax501;
+  const path = parsePath(argument, from, 'nothing');
+  if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
+  const parameters = parseMailParameters(argument.slice(path.end), conversation);
+  if (parameters instanceof Reply) return parameters;
+  if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
+  if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
+  const reversePath = path.address?.text ?? '';
+  const refusal = refuseReversePath(conversation, path.address);
+  if (refusal === undefined) return { reversePath, parameters };
+  conversation.logRefusal('mail', refusal, { reversePath });
+  return refusal;
+}
+
+export function askMail(
+  conversation: Conversation,
+  { reversePath, parameters }: MailArguments,
+): Verdict | Promise<Verdict> | null {
+  return conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null;
+}
+
+export function beginTransaction(
+  conversation: Conversation,
+  { reversePath, parameters }: MailArguments,
+  verdict: Verdict,
+): Reply {
+  const transaction = new Transaction(reversePath, parameters, conversation.isLmtp);
+  transaction.forwarded = conversation.forwarded;
+  conversation.forwarded = undefined;
+  gatherEvidence(transaction.evidence, verdict.evidence);
+  if (verdict.kind === 'quarantine') transaction.quarantine = verdict.text ?? 'quarantined by policy';
+  conversation.transaction = transaction;
+  conversation.transactions += 1;
+  return parameters.priorityLowered ? senderOkPriority250 : senderOk250;
+}
 
 /**
  * @param keyword `FROM:` or `TO:`, in any case.

@@ -8,7 +8,6 @@ import type { Resolution } from '../../directory/directory.ts';
 import { parsePath, type Address } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
-import type { Command } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import { parseRcptParameters, type RcptParameters } from '../parameters.ts';
 import {
@@ -37,53 +36,61 @@ interface RcptArguments {
   readonly parameters: RcptParameters;
 }
 
-export const rcpt: Command<RcptArguments> = {
-  verb: 'RCPT',
-  stage: 'rcpt',
-  rule: ({ transaction }) => (transaction === undefined ? mailFirst503 : transaction.hasChunks ? bdatBegun503 : undefined),
-  check: (conversation, bytes) => {
-    const argument = decodeUtf8(bytes);
-    if (argument === undefined) return notUtf8501;
-    const from = pathStart(argument, 'TO:');
-    if (from < 0) return rcptSyntax501;
-    const path = parsePath(argument, from, 'postmaster');
-    if (!path.ok) return { syntax: badRecipient501, 'too-long': recipientTooLong501 }[path.problem];
-    if (!conversation.transaction!.parameters.smtpUtf8 && argument !== bytes) return unicodeRecipient553;
-    const { address } = path;
-    if (address === null) return badRecipient501;
-    const parameters = parseRcptParameters(argument.slice(path.end), conversation);
-    if (parameters instanceof Reply) return parameters;
-    const transaction = conversation.transaction!;
-    const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
-    if (transaction.accepted.length >= maxRecipients) return tooManyRecipients452;
-    if (maxRecipientDomains > 0 && !transaction.hasRoomForDomain(address.domain, maxRecipientDomains)) return tooManyDomains452;
-    const partial = refusePartialRecipient(conversation, address);
-    if (partial !== undefined) return refuse(conversation, transaction, address, partial);
-    const resolution = conversation.ports.directory.resolve(address.text);
-    if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
-    if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
-    return { transaction, address, resolution, parameters };
-  },
-  ask: (conversation, { transaction, address, resolution }) => {
-    const run = conversation.ports.hooks.rcpt;
-    if (run === null) return null;
-    const { reversePath } = transaction;
-    const asked = run({ session: conversation.facts, reversePath, recipient: address.text });
-    if (resolution.is !== 'known' || address.local.toLowerCase() !== 'postmaster') return asked;
-    return asked instanceof Promise
-      ? asked.then((verdict) => sparePostmaster(conversation, verdict))
-      : sparePostmaster(conversation, asked);
-  },
-  proceed: (conversation, { transaction, address, resolution, parameters }, verdict) => {
-    transaction.accepted.push(address.text);
-    if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
-    transaction.addRecipient(address.text, resolution, parameters);
-    if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
-    gatherEvidence(transaction.evidence, verdict.evidence);
-    if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
-    return recipientOk250;
-  },
-};
+export function takesRecipients({ transaction }: Conversation): Reply | undefined {
+  return transaction === undefined ? mailFirst503 : transaction.hasChunks ? bdatBegun503 : undefined;
+}
+
+export function recipient(conversation: Conversation, bytes: string): RcptArguments | Reply {
+  const argument = decodeUtf8(bytes);
+  if (argument === undefined) return notUtf8501;
+  const from = pathStart(argument, 'TO:');
+  if (from < 0) return rcptSyntax501;
+  const path = parsePath(argument, from, 'postmaster');
+  if (!path.ok) return { syntax: badRecipient501, 'too-long': recipientTooLong501 }[path.problem];
+  if (!conversation.transaction!.parameters.smtpUtf8 && argument !== bytes) return unicodeRecipient553;
+  const { address } = path;
+  if (address === null) return badRecipient501;
+  const parameters = parseRcptParameters(argument.slice(path.end), conversation);
+  if (parameters instanceof Reply) return parameters;
+  const transaction = conversation.transaction!;
+  const { maxRecipients, maxRecipientDomains } = conversation.profile.limits;
+  if (transaction.accepted.length >= maxRecipients) return tooManyRecipients452;
+  if (maxRecipientDomains > 0 && !transaction.hasRoomForDomain(address.domain, maxRecipientDomains)) return tooManyDomains452;
+  const partial = refusePartialRecipient(conversation, address);
+  if (partial !== undefined) return refuse(conversation, transaction, address, partial);
+  const resolution = conversation.ports.directory.resolve(address.text);
+  if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
+  if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
+  return { transaction, address, resolution, parameters };
+}
+
+export function askRcpt(
+  conversation: Conversation,
+  { transaction, address, resolution }: RcptArguments,
+): Verdict | Promise<Verdict> | null {
+  const run = conversation.ports.hooks.rcpt;
+  if (run === null) return null;
+  const { reversePath } = transaction;
+  const asked = run({ session: conversation.facts, reversePath, recipient: address.text });
+  if (resolution.is !== 'known' || address.local.toLowerCase() !== 'postmaster') return asked;
+  return asked instanceof Promise
+    ? asked.then((verdict) => sparePostmaster(conversation, verdict))
+    : sparePostmaster(conversation, asked);
+}
+
+export function addRecipient(
+  conversation: Conversation,
+  { transaction, address, resolution, parameters }: RcptArguments,
+  verdict: Verdict,
+): Reply {
+  transaction.accepted.push(address.text);
+  if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
+  transaction.addRecipient(address.text, resolution, parameters);
+  if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
+  gatherEvidence(transaction.evidence, verdict.evidence);
+  if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
+  return recipientOk250;
+}
 
 /**
  * Whoever has trouble with this server can write to its postmaster (RFC 5321 §4.5.1): what a plugin has against the client

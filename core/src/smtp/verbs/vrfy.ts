@@ -4,24 +4,18 @@
  */
 import { parseMailbox } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
-import type { Command } from '../command.ts';
-import { anywhere, asksNobody } from '../command.ts';
 import type { Conversation } from '../conversation.ts';
 import { argumentNeeded501, cannotVerify252, mailboxUnavailable550 } from '../replies.ts';
 
-export const vrfy: Command<string> = {
-  verb: 'VRFY',
-  idle: true,
-  stage: null,
-  rule: anywhere,
-  check: (_conversation, argument) => (argument === '' ? argumentNeeded501 : argument),
-  ask: asksNobody,
-  proceed: (conversation, argument) =>
-    conversation.profile.vrfy === 'users' && conversation.mayRelay ? verify(conversation, argument) : cannotVerify252,
-};
+export const somebody = (_conversation: Conversation, argument: string): string | Reply =>
+  argument === '' ? argumentNeeded501 : argument;
+
+export function verify(conversation: Conversation, argument: string): Reply {
+  return conversation.profile.vrfy === 'users' && conversation.mayRelay ? lookUp(conversation, argument) : cannotVerify252;
+}
 
 /** @param argument an address, in angle brackets or without them, or the name of a user. */
-function verify({ ports: { directory } }: Conversation, argument: string): Reply {
+function lookUp({ ports: { directory } }: Conversation, argument: string): Reply {
   const text = argument.replace(/^<(.*)>$/, '$1');
   const user = text.includes('@') ? undefined : directory.user(text);
   const address = user?.addresses[0] ?? parseMailbox(text)?.text ?? text;
