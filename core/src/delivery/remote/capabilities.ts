@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly size: number | undefined;
   /** SASL mechanisms, upper case. */
   readonly auth: readonly string[];
+  /** We logged in: not offered, but what follows is said to who knows us (RFC 4954). */
+  readonly loggedIn: boolean;
 }
 
 /** After HELO. */
@@ -25,6 +27,7 @@ export const NO_CAPABILITIES: Capabilities = {
   priority: false,
   size: undefined,
   auth: [],
+  loggedIn: false,
 };
 
 /** @param lines the texts of the reply's lines; the first is the greeting */
@@ -49,5 +52,6 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     priority: found.has('MT-PRIORITY'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
     auth: found.get('AUTH') ?? [],
+    loggedIn: false,
   };
 }

@@ -102,6 +102,16 @@ describe.each([1, 2, 3, 7, 10_000])('fed in chunks of %i bytes', (size) => {
     expect(one.results).toEqual(['a@y.test failed 550 no', 'b@y.test delivered 250 b']);
   });
 
+  it('vouches for nobody where it logged in, and says nothing of it elsewhere', () => {
+    const credentials = { user: 'relay', secret: 'word' };
+    const one = run([message('a')], size, { ...NO_TLS, credentials, plainSecret: true });
+    one.feed('220 hi\r\n250-mx.test\r\n250-PIPELINING\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 ok\r\n');
+    expect(one.said()).toMatch(/d29yZA==\r\nMAIL FROM:<a@x\.test> AUTH=<>\r\nRCPT TO:<a@y\.test>\r\nDATA\r\n$/);
+    const other = run([message('a')], size);
+    other.feed('220 hi\r\n250-mx.test\r\n250 AUTH LOGIN\r\n');
+    expect(other.said()).toMatch(/MAIL FROM:<a@x\.test>\r\n$/);
+  });
+
   it('believes nothing from before TLS', () => {
     const one = run([message('a')], size, { ...NO_TLS, mode: 'required' });
     one.feed('220 hi\r\n250-mx.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n220 go\r\n');

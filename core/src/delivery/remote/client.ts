@@ -241,7 +241,10 @@ export class SmtpClient {
   }
 
   #takeLogin(raw: RawReply, ok: boolean): void {
-    if (ok) return this.#becomeIdle();
+    if (ok) {
+      this.#capabilities = { ...this.#capabilities, loggedIn: true };
+      return this.#becomeIdle();
+    }
     const next = raw.code === 334 ? this.#login?.next() : undefined;
     // A refused login is a slip in our configuration: the mail waits until it is mended.
     if (next === undefined || next.done === true) return this.#end(`451 4.7.0 login refused by the mail host: ${textOf(raw)}`);

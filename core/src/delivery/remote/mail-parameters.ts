@@ -14,5 +14,7 @@ export function mailParameters(message: OutgoingMessage, capabilities: Capabilit
   if (smtpUtf8 && capabilities.smtpUtf8) text += ' SMTPUTF8';
   // RFC 6710 §4.2: the value is told also when it is that of most mail.
   if (capabilities.priority) text += ` MT-PRIORITY=${priority}`;
+  // RFC 4954 §5: we vouch for nobody by our own login.
+  if (capabilities.loggedIn) text += ' AUTH=<>';
   return text;
 }
