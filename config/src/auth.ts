@@ -35,7 +35,9 @@ export const authSchema = z
       .min(1)
       .nullable()
       .default(null)
-      .describe('SASL mechanisms that may be used; `null`: all that somebody can log in with as things are.'),
+      .describe(
+        'SASL mechanisms that may be used, and with PLAIN the USER and PASS of POP3, with CRAM-MD5 its APOP; `null`: all that somebody can log in with as things are.',
+      ),
     failureDelay: pause.default(1000).describe('How long a failed login waits for its answer; `0`: not at all.'),
     lockOut: z
       .strictObject({

@@ -18,7 +18,6 @@ import {
 } from './argument.ts';
 import type { AuthorizationState, Conversation, TransactionState } from './conversation.ts';
 import type { LineEvent } from '../wire/line-reader.ts';
-import { passwordMayCome } from './login.ts';
 import { refusalOf, refuse, type Outcome } from './outcome.ts';
 import { apop, hasTimestamp } from './verbs/apop.ts';
 import { auth } from './verbs/auth.ts';
@@ -35,7 +34,7 @@ import { stat } from './verbs/stat.ts';
 import { stls, tlsCanBegin } from './verbs/stls.ts';
 import { top } from './verbs/top.ts';
 import { uidl } from './verbs/uidl.ts';
-import { user } from './verbs/user.ts';
+import { user, userMayCome } from './verbs/user.ts';
 import { utf8 } from './verbs/utf8.ts';
 import { when } from './when.ts';
 
@@ -66,7 +65,7 @@ const AUTHORIZATION: ReadonlyMap<string, Command<AuthorizationState>> = new Map(
   row('STLS', { rule: tlsCanBegin, check: nothing, act: stls, beforeTls: true }),
   row('UTF8', { check: nothing, act: utf8, idle: true }),
   row('LANG', { check: anything, act: lang, idle: true }),
-  row('USER', { rule: passwordMayCome, check: name, act: user }),
+  row('USER', { rule: userMayCome, check: name, act: user }),
   row('PASS', { rule: nameWasGiven, check: password, act: pass }),
   row('APOP', { rule: hasTimestamp, check: nameAndDigest, act: apop }),
   row('AUTH', { check: anything, act: auth }),

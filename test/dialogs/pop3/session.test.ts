@@ -27,6 +27,16 @@ async function turn(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+it('takes no USER and no PASS where the operator does not allow PLAIN', async () => {
+  const { say, output, session } = begin({ forms: { scram: true, allowed: ['SCRAM-SHA-256', 'CRAM-MD5'] } });
+  say(`CAPA\r\n${LOGIN}`);
+  await settled(session);
+  expect(output.text).toContain('\r\nSASL SCRAM-SHA-256\r\n');
+  expect(output.text).not.toMatch(/^USER\r$/m);
+  const refusal = '-ERR That mechanism is not known here: CAPA names those that are';
+  expect(output.text.split('\r\n').slice(-3)).toEqual([refusal, refusal, '']);
+});
+
 describe('writes', () => {
   it('answers everything of one chunk in one write', async () => {
     const { say, output, session } = begin({ messages: [{ uidl: 'a', text: 'A: 1\r\n\r\nText\r\n' }] });

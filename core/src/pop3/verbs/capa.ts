@@ -1,9 +1,9 @@
 /** CAPA (RFC 2449 §5): what this session can do now. Ways to log in are named only where a password may be sent. */
 import { usableMechanisms } from '../../auth/sasl.ts';
 import type { Conversation } from '../conversation.ts';
-import { mayLogIn } from '../login.ts';
 import { ok, type Outcome } from '../outcome.ts';
 import { saslContextOf } from './auth.ts';
+import { userIsUsable } from './user.ts';
 
 export function capa(c: Conversation): Outcome {
   const { starttls, requireTls, loginDelayMs } = c.profile;
@@ -11,7 +11,7 @@ export function capa(c: Conversation): Outcome {
   const lines = ['TOP', 'UIDL', 'RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', 'EXPIRE NEVER'];
   if (loginDelayMs > 0) lines.push(`LOGIN-DELAY ${Math.ceil(loginDelayMs / 1000)}`);
   if (secure || !requireTls) lines.push('UTF8 USER', 'LANG');
-  if (mayLogIn(c)) lines.push('USER');
+  if (userIsUsable(c)) lines.push('USER');
   const mechanisms = usableMechanisms(saslContextOf(c));
   if (mechanisms.length > 0) lines.push(`SASL ${mechanisms.join(' ')}`);
   if (starttls && !secure && !c.utf8 && c.state.at === 'authorization') lines.push('STLS');
