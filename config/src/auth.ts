@@ -43,7 +43,9 @@ export const authSchema = z
       .strictObject({
         afterFromClient: failures
           .default(30)
-          .describe('Failures of one client (IPv6: of its /64) before it is refused for a while.'),
+          .describe(
+            'Failures of one client (IPv6: of its /64; of its /48 sixteen times as many) before it is refused for a while.',
+          ),
         afterForUser: failures
           .default(30)
           .describe(

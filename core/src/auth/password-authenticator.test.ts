@@ -121,6 +121,18 @@ describe('guessing', () => {
     expect(await authenticator.check('alice', 'secret', '2001:db8::1')).toMatchObject({ ok: true });
   });
 
+  it('from network after network of one IPv6 site locks the site out, but not who was in before', async () => {
+    const { authenticator } = rig({ maxFailuresPerClient: 3, maxFailuresPerUser: 1000 });
+    await authenticator.check('alice', 'secret', '2001:db8:0:ffff::1');
+    for (let guess = 0; guess < 48; guess++) {
+      const tried = await authenticator.check(`user${guess}`, 'x', `2001:db8:0:${guess.toString(16)}::1`);
+      expect(tried).toEqual({ ok: false, why: 'credentials' });
+    }
+    expect(await authenticator.check('user99', 'x', '2001:db8:0:aaaa::1')).toEqual({ ok: false, why: 'throttled' });
+    expect(await authenticator.check('alice', 'secret', '2001:db8:0:ffff::2')).toMatchObject({ ok: true });
+    expect(await authenticator.check('user99', 'x', '2001:db8:1:aaaa::1')).toEqual({ ok: false, why: 'credentials' });
+  });
+
   it('from many addresses locks the user out, but not the client that was in before', async () => {
     const { authenticator } = rig({ maxFailuresPerUser: 5, maxFailuresPerClient: 1000 });
     await authenticator.check('alice', 'secret', CLIENT);

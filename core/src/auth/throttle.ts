@@ -6,7 +6,7 @@
  * The counts are kept in a ledger of fixed size that all threads of a process share.
  */
 import type { Ledger, LedgerEntry } from './ledger.ts';
-import { clientNetwork } from '../wire/client-network.ts';
+import { clientNetwork, clientSite } from '../wire/client-network.ts';
 
 export interface ThrottleLimits {
   /** Failures are counted over this time from the first one. */
@@ -29,6 +29,9 @@ export const DEFAULT_THROTTLE_LIMITS: ThrottleLimits = {
   maxFailuresTrusted: 5,
 };
 
+/** A /48 of IPv6 has 65,536 networks, often in one hand: it may fail so many times as often as one of them. */
+const NETWORKS_PER_SITE = 16;
+
 export class Throttle {
   readonly #limits: () => ThrottleLimits;
   readonly #ledger: Ledger;
@@ -43,8 +46,10 @@ export class Throttle {
   allows(login: string, clientAddress: string, nowMs: number): boolean {
     const network = clientNetwork(clientAddress);
     const { maxFailuresPerClient, maxFailuresPerUser } = this.#limits();
+    const site = clientSite(clientAddress);
     const locked =
       reached(this.#ledger.get(clientKey(network), nowMs), maxFailuresPerClient) ||
+      (site !== undefined && reached(this.#ledger.get(clientKey(site), nowMs), maxFailuresPerClient * NETWORKS_PER_SITE)) ||
       reached(this.#ledger.get(countKey(login), nowMs), maxFailuresPerUser);
     return !locked || this.#ledger.get(trustKey(login, network), nowMs) !== undefined;
   }
@@ -53,6 +58,8 @@ export class Throttle {
     const network = clientNetwork(clientAddress);
     const { maxFailuresPerClient, maxFailuresPerUser, maxFailuresTrusted } = this.#limits();
     this.#count(clientKey(network), maxFailuresPerClient, nowMs);
+    const site = clientSite(clientAddress);
+    if (site !== undefined) this.#count(clientKey(site), maxFailuresPerClient * NETWORKS_PER_SITE, nowMs);
     this.#count(countKey(login), maxFailuresPerUser, nowMs);
     this.#ledger.change(trustKey(login, network), nowMs, (trust) => {
       if (trust === undefined) return undefined;

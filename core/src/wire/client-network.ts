@@ -23,3 +23,9 @@ export function clientNetwork(address: string): string {
     .map((group) => group.replace(/^0+(?=.)/, ''))
     .join(':')}::/64`;
 }
+
+/** @returns a key of the /48 around an IPv6 client, the largest block that one customer is commonly given; undefined for IPv4. */
+export function clientSite(address: string): string | undefined {
+  const network = clientNetwork(address);
+  return network.endsWith('::/64') ? `${network.split(':').slice(0, 3).join(':')}::/48` : undefined;
+}
