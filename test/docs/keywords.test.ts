@@ -11,6 +11,7 @@ import { parseConfig } from '@posthorn/config';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { wireReception } from '@posthorn/core/wiring/reception';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { announcedWords } from '../lib/rfc-page.ts';
 import { readDialogs } from '../lib/smtp-dialog.ts';
 import { createKit, NO_HOOKS, RecordingOutput } from '../lib/smtp-ports.ts';
 import { tlsOf } from '../lib/test-tls.ts';
@@ -65,8 +66,7 @@ function announced(): Set<string> {
 /** Page of each keyword, as the pages say. */
 const pages = new Map<string, string>();
 for (const page of readdirSync(join(ROOT, 'docs/rfc'))) {
-  const [, list = ''] = /^Announced as: (.*)\.$/m.exec(readFileSync(join(ROOT, 'docs/rfc', page), 'utf8')) ?? [];
-  for (const [, keyword = ''] of list.matchAll(/`([^`]+)`/g)) pages.set(keyword, page);
+  for (const keyword of announcedWords(readFileSync(join(ROOT, 'docs/rfc', page), 'utf8'))) pages.set(keyword, page);
 }
 
 /** Keywords that a client uses by saying a verb or a parameter of another name, or by what it sends. */

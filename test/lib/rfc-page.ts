@@ -40,3 +40,9 @@ export function shownBy(cell: string): ShownBy {
   }
   return { reason: cell.startsWith('No:'), files };
 }
+
+/** Words that a page says it is about: `Announced as: `A`, `B`.` below its title. */
+export function announcedWords(page: string): string[] {
+  const [, list = ''] = /^Announced as: (.*)\.$/m.exec(page) ?? [];
+  return [...list.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
+}

@@ -96,7 +96,8 @@ export class Conversation {
   foreign(text: string): string {
     const beyondAscii = this.#utf8 || this.#language !== DEFAULT_LANGUAGE;
     const safe = text.slice(0, MAX_FOREIGN_BYTES).replace(beyondAscii ? /\p{C}/gu : /[^\x20-\x7e]/g, '?');
-    return cut(safe);
+    // What begins with a bracket is a response code to the client (RFC 2449 §6.4), and those are ours to give.
+    return cut(safe.replace(/^\[/, '('));
   }
 
   secured(tls: TlsFacts): void {
