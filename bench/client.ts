@@ -67,6 +67,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
       hooks: { deliver: null, delivered: null, deferred: null, bounced: null },
       submitBounce: none,
       newId: () => 'b',
+      sts: { find: async () => 'none' },
       isSelf: () => false,
       clock: systemClock,
       log,
@@ -76,7 +77,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
       hostname: 'bench.example',
       config: {
         domains: {},
-        relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never' },
+        relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false },
         throughput: { deliveryConcurrency: connections, deliveryConcurrencyPerDestination: connections },
         queue: { priorityStep: 600_000 },
       },

@@ -14,5 +14,11 @@ export const requestsSchema = z
       .boolean()
       .default(true)
       .describe('May mail be urgent (MT-PRIORITY)? Only that of users who logged in and of hosts in `relay.from` goes first.'),
+    requireTls: z
+      .boolean()
+      .default(true)
+      .describe(
+        'May mail ask for TLS to proven hosts on its whole way (REQUIRETLS), or for delivery without (`TLS-Required: No`)?',
+      ),
   })
   .prefault({});

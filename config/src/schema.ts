@@ -168,6 +168,10 @@ export const configSchema = z.strictObject({
         .enum(['opportunistic', 'never', 'required'])
         .default('opportunistic')
         .describe('TLS to other servers; `required` defers mail where it is not offered.'),
+      mtaSts: z
+        .boolean()
+        .default(true)
+        .describe('Heed what domains publish about TLS to their mail hosts (MTA-STS); not asked where `tls` is `never`.'),
     })
     .prefault({}),
   dns: z

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { createPool } from '@posthorn/core/delivery/remote/pool';
 import { systemClock as clock } from '@posthorn/core/mail/system-clock';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, MESSAGE, type Rig, type RigOptions, tableDns } from '../lib/delivery-rig.ts';
+import { makeRig, MESSAGE, type Rig, type RigOptions, silentLog, tableDns } from '../lib/delivery-rig.ts';
 import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
 
 const sinks: Sink[] = [];
@@ -421,7 +421,7 @@ describe('connections', () => {
     const peer = await sink({ script: { dot: { drop: '250 ok' } } });
     const pool = createPool(
       { hostname: 'me.test', concurrency: 1, perDestination: 1, avoidMs: 0 },
-      { dns: tableDns({}), isSelf: () => false, random: () => 0, clock },
+      { dns: tableDns({}), sts: undefined, isSelf: () => false, random: () => 0, clock, log: silentLog },
     );
     const hop = { to: 'host', key: 'k', host: '127.0.0.1', port: peer.port, tls: 'never' } as const;
     const text = Buffer.from(MESSAGE);
@@ -435,6 +435,7 @@ describe('connections', () => {
           binary: false,
           smtpUtf8: false,
           priority: 0,
+          requireTls: false,
           rank: 0,
           tries: 0,
           body,

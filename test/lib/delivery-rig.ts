@@ -78,6 +78,9 @@ export interface Rig {
 
 export const MESSAGE = 'Subject: hello\r\nMessage-ID: <one@example.test>\r\n\r\nHello.\r\n';
 
+const silent = (): void => undefined;
+export const silentLog: Log = { debug: silent, info: silent, warn: silent, error: silent, with: () => silentLog };
+
 export function makeRig(options: RigOptions = {}): Rig {
   const bodies = new Map<string, Buffer>();
   const envelopes = new Map<string, Envelope>();
@@ -134,6 +137,7 @@ export function makeRig(options: RigOptions = {}): Rig {
     },
     directory: { resolve: () => ({ is: 'foreign' }), user: () => undefined, isOurs: () => false },
     dns: options.dns ?? tableDns(options.zones ?? {}),
+    sts: { find: async () => 'none' },
     hooks: { deliver: null, delivered: null, deferred: null, bounced: null },
     async submitBounce(envelope, bytes) {
       note('=bounce');
@@ -151,7 +155,7 @@ export function makeRig(options: RigOptions = {}): Rig {
     throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 5 },
     queue: { priorityStep: 60_000 },
     ...options.config,
-    relay: { via: null, routes: [], port: 25, tls: 'opportunistic', ...options.config?.relay },
+    relay: { via: null, routes: [], port: 25, tls: 'opportunistic', mtaSts: true, ...options.config?.relay },
   };
   const delivery = createDelivery(ports, {
     config,

@@ -57,6 +57,9 @@ export interface SinkOptions {
   readonly extensions?: readonly string[];
   readonly implicitTls?: boolean;
   readonly address?: string;
+  readonly port?: number;
+  /** In place of test-certificate.ts. */
+  readonly certificate?: { readonly cert: string; readonly key: string };
 }
 
 const DEFAULT_EXTENSIONS = ['PIPELINING', 'SIZE 10000000', '8BITMIME', 'ENHANCEDSTATUSCODES'];
@@ -71,7 +74,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const commands: string[] = [];
   const sockets = new Set<Socket>();
   const waiters: { readonly count: number; readonly resolve: () => void }[] = [];
-  const secureContext = createSecureContext(testCertificate);
+  const secureContext = createSecureContext(options.certificate ?? testCertificate);
   let connections = 0;
   let peak = 0;
 
@@ -238,6 +241,6 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     else plain.on('data', read);
     act('banner', '', '220 sink.test ESMTP');
   });
-  await new Promise<void>((resolve) => server.listen(0, options.address ?? '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, options.address ?? '127.0.0.1', resolve));
   return sink;
 }

@@ -40,7 +40,19 @@ const PACKAGES = {
   core: ['config'],
   sdk: ['core'],
   plugin: ['sdk'],
-  workers: ['config', 'core', 'sdk', 'bayes', 'clamav', 'sender-auth', 'queue-level', 'queue-memory', 'users-http', 'users-ldap'],
+  workers: [
+    'config',
+    'core',
+    'sdk',
+    'bayes',
+    'clamav',
+    'sender-auth',
+    'mta-sts',
+    'queue-level',
+    'queue-memory',
+    'users-http',
+    'users-ldap',
+  ],
 };
 
 /** One library, one room. */
@@ -50,6 +62,7 @@ const LIBRARIES = {
   ldapts: /^plugins\/users-ldap\//,
   piscina: /^workers\/src\/hook\/pool/,
   mailauth: /^plugins\/sender-auth\//,
+  'mailauth/lib/mta-sts.js': /^plugins\/mta-sts\//,
   yaml: /^config\//,
   inversify: /^core\/src\/wiring\//,
   'reflect-metadata': /^core\/src\/wiring\//,

@@ -94,7 +94,14 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         perDestination: throughput.deliveryConcurrencyPerDestination,
         ...(timeouts === undefined ? {} : { timeouts }),
       },
-      { dns: ports.dns, isSelf: ports.isSelf, random: random ?? Math.random, clock },
+      {
+        dns: ports.dns,
+        sts: rules.relay.mtaSts ? ports.sts : undefined,
+        isSelf: ports.isSelf,
+        random: random ?? Math.random,
+        clock,
+        log: ports.log,
+      },
     );
   }
   configure(options.config);
@@ -222,6 +229,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           binary: envelope.body === 'binarymime',
           smtpUtf8,
           priority,
+          requireTls: envelope.requireTls === true,
           // As in queue/schedule: what is ready here is in no order any more.
           rank: clock.monotonic() - priority * priorityStepMs,
           body: () => queue.body(envelope.id),

@@ -12,6 +12,7 @@ import type { LocalMailbox } from '../maildrop/mailbox.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { DeliveryState } from '../queue/store.ts';
+import type { StsPolicies } from './sts.ts';
 
 /** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
 export interface DueMessage {
@@ -54,6 +55,7 @@ export interface DeliveryPorts {
   readonly mailbox: LocalMailbox;
   readonly directory: Directory;
   readonly dns: Dns;
+  readonly sts: StsPolicies;
   /** Only the stages deliver, delivered, deferred and bounced are used. */
   readonly hooks: Pick<Pipeline, 'deliver' | 'delivered' | 'deferred' | 'bounced'>;
   /** Stores a bounce as a new message; resolves when it is on disk. @throws when it could not be stored. */

@@ -2,7 +2,7 @@
  * Decides the next hop of a recipient. Called by delivery/loop for each recipient of a message; pure: no DNS, no socket.
  * Order: a mailbox here; our domains that another server keeps (`domains.*.deliver`); `relay.routes`, first match wins;
  * an address literal; the smart host `relay.via`; else the MX hosts of the domain.
- * Recipients with the same `key` go to the same place and share connections. An address that cannot be spoken in SMTP
+ * Recipients with the same `key` go to the same place and share connections; so what needs another trust has another key. An address that cannot be spoken in SMTP
  * gets a `refused` hop with the reply it deserves. Only compiling bad rules throws, once, at start or reload.
  */
 import { domainToASCII } from 'node:url';
@@ -10,6 +10,14 @@ import type { Envelope, Recipient } from '../mail/envelope.ts';
 import { addressLiteral } from '../wire/address-literal.ts';
 
 export type TlsMode = 'opportunistic' | 'never' | 'required';
+
+/**
+ * What a message asks of the connection it goes over, where that is not the usual (RFC 8689).
+ * - `requiretls`: TLS to a host that has proven to be the one that is meant, and that promises the same for its next hops.
+ * - `protected`: the same, whatever the host promises; for the notice about such a message (§5).
+ * - `optional`: what the recipient's domain asks of TLS is not heeded.
+ */
+export type Trust = 'requiretls' | 'protected' | 'optional';
 
 /** The parts of the configuration that say where mail goes. */
 export interface RouteRules {
@@ -20,6 +28,8 @@ export interface RouteRules {
     /** Port of MX hosts. */
     readonly port: number;
     readonly tls: TlsMode;
+    /** What domains publish about TLS to them is heeded. */
+    readonly mtaSts: boolean;
   };
 }
 
@@ -36,6 +46,7 @@ export interface HostHop {
   readonly port: number;
   readonly tls: TlsMode | 'implicit';
   readonly credentials?: Credentials;
+  readonly trust?: Trust;
 }
 
 /** The MX hosts of a domain, or an address literal (then `domain` is the bare address). */
@@ -45,6 +56,7 @@ export interface DomainHop {
   readonly domain: string;
   readonly port: number;
   readonly tls: TlsMode;
+  readonly trust?: Trust;
 }
 
 export type RemoteHop = HostHop | DomainHop;
@@ -55,7 +67,10 @@ export type NextHop =
   | { readonly to: 'refused'; readonly key: string; readonly reply: string }
   | RemoteHop;
 
-export type Router = (recipient: Recipient, envelope: Pick<Envelope, 'quarantine'>) => NextHop;
+/** The parts of an envelope that say where it may go, and over what. */
+export type Passport = Pick<Envelope, 'quarantine' | 'requireTls' | 'tlsOptional'> & Partial<Pick<Envelope, 'reversePath'>>;
+
+export type Router = (recipient: Recipient, envelope: Passport) => NextHop;
 
 /** What could end or open an SMTP command, and control characters of every kind; UTF-8 is for remote/client to decide on. */
 const UNSPEAKABLE = /[^\x20-\x7e\u{a0}-\u{10ffff}]|[<>]/u;
@@ -104,6 +119,21 @@ function makeMatcher(to: string): (domain: string) => boolean {
   return (domain) => domain.length > suffix.length && domain.endsWith(suffix);
 }
 
+function trustFor({ requireTls, tlsOptional, reversePath }: Passport): Trust | undefined {
+  if (requireTls === true) return reversePath === '' ? 'protected' : 'requiretls';
+  return tlsOptional === true ? 'optional' : undefined;
+}
+
+/** The same hop for what needs another trust than most mail. */
+function withTrust(hop: RemoteHop, trust: Trust | undefined): NextHop {
+  if (trust === undefined) return hop;
+  if (trust !== 'optional' && hop.tls === 'never') {
+    const reply = '550 5.7.10 message needs TLS, which is never used here';
+    return { to: 'refused', key: `refused ${reply}`, reply };
+  }
+  return { ...hop, key: `${hop.key} ${trust}`, trust };
+}
+
 /**
  * Compiles the rules into one function, asked for each recipient.
  * @throws TypeError for a `via` that is no next hop; the configuration's schema has refused those before.
@@ -148,8 +178,8 @@ export function makeRouter(rules: RouteRules): Router {
     const domain = domainOf(recipient.address);
     if (domain === undefined) return refuse('553 5.1.3 address without a domain');
     const hop = route(domain);
-    const leaves = hop.to !== 'refused' && hop.to !== 'discard';
-    if (leaves && envelope.quarantine !== undefined) return refuse('550 5.7.1 message was quarantined and is not relayed');
-    return hop;
+    if (hop.to === 'refused' || hop.to === 'discard' || hop.to === 'mailbox') return hop;
+    if (envelope.quarantine !== undefined) return refuse('550 5.7.1 message was quarantined and is not relayed');
+    return withTrust(hop, trustFor(envelope));
   };
 }

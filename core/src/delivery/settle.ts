@@ -99,6 +99,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string): Settle {
         sizeBytes: bytes.length,
         body: '7bit',
         // RFC 6710 §4.6: as urgent as what it is about.
+        // RFC 8689 §5: it tells of what was to stay secret.
+        ...(envelope.requireTls === true ? { requireTls: true } : {}),
         ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
       },
       bytes,

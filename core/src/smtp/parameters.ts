@@ -209,7 +209,9 @@ export function parseMailParameters(rest: string, conversation: Conversation): M
   const draft: Draft = { ...NO_PARAMETERS, requests: {} };
   const refusal = readInto(draft, rest, MAIL_ROWS, conversation);
   if (refusal !== undefined) return refusal;
-  const { hold, deliverBy } = draft.requests;
+  const { hold, deliverBy, requireTls, ret } = draft.requests;
+  // RFC 8689 §5: the notice is not to spread what was to stay secret.
+  if (requireTls === true && ret === 'full') draft.requests.ret = 'headers';
   // RFC 4865 §5.2.2: both cannot be kept.
   return hold !== undefined && deliverBy !== undefined && hold.untilMs > deliverBy.atMs ? heldTooLongForBy501 : draft;
 }

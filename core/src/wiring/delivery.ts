@@ -2,6 +2,7 @@
 import type { Config } from '@posthorn/config';
 import { createDelivery, type Delivery } from '../delivery/loop.ts';
 import type { IsSelf } from '../delivery/ports.ts';
+import type { StsPolicies } from '../delivery/sts.ts';
 import { createDirectory } from '../directory/domains.ts';
 import type { User } from '../directory/directory.ts';
 import type { Pipeline } from '../hook/contract.ts';
@@ -19,6 +20,7 @@ export interface DeliveryParts {
   readonly hostname: string;
   readonly queue: Queue;
   readonly dns: Dns;
+  readonly sts: StsPolicies;
   readonly pipeline: Pipeline;
   readonly newId: () => string;
   readonly isSelf: IsSelf;
@@ -46,6 +48,7 @@ export function wireDelivery(parts: DeliveryParts): WiredDelivery {
         isOurs: (domain) => directory.isOurs(domain),
       },
       dns: parts.dns,
+      sts: parts.sts,
       hooks: parts.pipeline,
       submitBounce: (envelope, bytes) =>
         queue.accept({

@@ -149,6 +149,7 @@ export function wireReception(parts: ReceptionParts): Reception {
           ...NO_REQUESTS,
           maxHoldSeconds: Math.floor(listener.requests.maxHold / 1000),
           priority: listener.requests.priority,
+          requireTls: listener.requests.requireTls,
         },
         limits: {
           ...listener.limits,

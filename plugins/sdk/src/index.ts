@@ -18,4 +18,5 @@ export type {
 } from '@posthorn/core/queue/store';
 export { StoreError } from '@posthorn/core/queue/store';
 export type { SourceUser, UserSource, UserSourcePlugin } from '@posthorn/core/auth/user-source';
+export type { StsPolicies, StsPolicy } from '@posthorn/core/delivery/sts';
 export type { QueueStoreOptions, QueueStorePlugin } from './queue-store.ts';

@@ -9,6 +9,7 @@ import { SharedSlabs } from '@posthorn/core/mail/slab-pool';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { clearThreadLocks } from '@posthorn/core/maildrop/opener';
 import { createCounters } from '@posthorn/core/observe/count';
+import { createStsPolicies } from '@posthorn/mta-sts';
 import { createAcceptor } from './acceptor.ts';
 import { answerQuestion } from './questions.ts';
 import { startGauges } from './gauges.ts';
@@ -136,10 +137,12 @@ class Server {
   }
 
   #shardParts(settings: Settings): ShardParts {
+    const dns = createResolver({ ...settings.config.dns, clock: systemClock });
     return {
       settings,
       processes: this.#start.processes,
-      dns: createResolver({ ...settings.config.dns, clock: systemClock }),
+      dns,
+      sts: createStsPolicies({ dns, clock: systemClock, log: this.#log }),
       pipeline: this.#plugins.pipeline,
       newId: createIds(LAST_MAKER - (this.#start.slot % 36), systemClock.now),
       isSelf: isSelf(() => this.#settings.config.listeners),

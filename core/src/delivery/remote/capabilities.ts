@@ -9,6 +9,8 @@ export interface Capabilities {
   readonly startTls: boolean;
   /** MT-PRIORITY (RFC 6710). */
   readonly priority: boolean;
+  /** REQUIRETLS (RFC 8689). */
+  readonly requireTls: boolean;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
   /** SASL mechanisms, upper case. */
@@ -25,6 +27,7 @@ export const NO_CAPABILITIES: Capabilities = {
   smtpUtf8: false,
   startTls: false,
   priority: false,
+  requireTls: false,
   size: undefined,
   auth: [],
   loggedIn: false,
@@ -50,6 +53,7 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     smtpUtf8: found.has('SMTPUTF8'),
     startTls: found.has('STARTTLS'),
     priority: found.has('MT-PRIORITY'),
+    requireTls: found.has('REQUIRETLS'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
     auth: found.get('AUTH') ?? [],
     loggedIn: false,

@@ -5,7 +5,7 @@ import { type SessionEnd, SmtpClient } from './client.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import type { OutgoingMessage } from './transaction.ts';
 
-const NO_TLS: TlsPolicy = { mode: 'never', verify: false, credentials: undefined, plainSecret: false };
+const NO_TLS: TlsPolicy = { mode: 'never', verify: false, demands: undefined, credentials: undefined, plainSecret: false };
 
 function message(name: string, over: Partial<OutgoingMessage> = {}): OutgoingMessage {
   const content = Buffer.from(`${name}\r\n`);

@@ -22,7 +22,7 @@ export interface SessionEnd {
   readonly phase: Phase;
   /** The peer's reply or our own reason. Undefined after QUIT. */
   readonly reply: string | undefined;
-  /** The peer will never take mail: 521 (RFC 7504). */
+  /** The peer will never take mail: 521 (RFC 7504), or it is no place for this mail (REQUIRETLS). */
   readonly permanent: boolean;
   /** STARTTLS broke: a new connection may try without. */
   readonly tlsBroken: boolean;
@@ -67,6 +67,8 @@ export class SmtpClient {
   #current: Transaction | undefined;
   #following: Transaction | undefined;
   #needsReset = false;
+  /** Why the peer is left for good before it got any mail. */
+  #leaving: string | undefined;
   #progress = 0;
 
   constructor(options: ClientOptions, output: ClientOutput) {
@@ -148,14 +150,21 @@ export class SmtpClient {
   }
 
   /** The owner gives up: a timeout, a reset, a failed handshake, a body that cannot be read. */
-  fail(reply: string): void {
-    if (this.#phase === 'quit') this.#finish(undefined, false);
-    else this.#end(reply);
+  fail(reply: string, permanent = false): void {
+    if (this.#phase === 'quit') this.#finish(this.#leaving, this.#leaving !== undefined);
+    else this.#end(reply, permanent);
   }
 
   /** Says QUIT and waits for its answer. Only when idle. */
   quit(): void {
     if (this.#phase !== 'idle') throw new Error(`quit while ${this.#phase}`);
+    this.#phase = 'quit';
+    this.#write('QUIT\r\n');
+  }
+
+  /** RFC 8689 §4.2.1: a host that is no place for the mail is told QUIT; another one may be. */
+  #leave(reply: string): void {
+    this.#leaving = reply;
     this.#phase = 'quit';
     this.#write('QUIT\r\n');
   }
@@ -184,7 +193,7 @@ export class SmtpClient {
     const ok = raw.code >= 200 && raw.code <= 299;
     switch (this.#phase) {
       case 'quit':
-        this.#finish(undefined, false);
+        this.#finish(this.#leaving, this.#leaving !== undefined);
         return;
       case 'greeting':
         if (!ok) this.#end(textOf(raw), raw.code === 521);
@@ -216,12 +225,16 @@ export class SmtpClient {
   #takeHello(raw: RawReply, ok: boolean): void {
     if (ok) {
       this.#capabilities = this.#saysEhlo ? readCapabilities(linesOf(raw)) : NO_CAPABILITIES;
-      const { mode } = this.#options.policy;
+      const { mode, demands } = this.#options.policy;
+      if (this.#secure && demands === 'promise' && !this.#capabilities.requireTls) {
+        return this.#leave('550 5.7.30 message needs REQUIRETLS and the mail host does not offer it');
+      }
       if (this.#secure || mode === 'never') return this.#afterTls();
       if (this.#capabilities.startTls) {
         this.#phase = 'starttls';
         return this.#write('STARTTLS\r\n');
       }
+      if (demands !== undefined) return this.#leave('550 5.7.10 message needs TLS and the mail host does not offer it');
       return mode === 'required' ? this.#end('451 4.7.4 the mail host does not offer the required TLS') : this.#afterTls();
     }
     if (raw.code < 500 || !this.#saysEhlo) return this.#end(textOf(raw));

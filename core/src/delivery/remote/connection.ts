@@ -84,6 +84,8 @@ export class Connection {
   #socket: Socket;
   #connected = false;
   #cause = '';
+  /** Why its name is not proven. */
+  #doubt: string | undefined = 'no TLS';
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #timerAt = Infinity;
@@ -116,6 +118,11 @@ export class Connection {
     this.#rearm();
   }
 
+  /** Why the peer's certificate proves nothing, `no TLS` among it; undefined when it has proven its name. */
+  get doubt(): string | undefined {
+    return this.#doubt;
+  }
+
   /** Sends a message; only when idle. */
   send(message: SendableMessage): void {
     this.client.send(message);
@@ -146,16 +153,22 @@ export class Connection {
       this.#cause = codeOf(error);
     });
     socket.once('close', () => {
-      if (socket === this.#socket) this.client.fail(this.#lossReply());
+      if (socket === this.#socket) this.client.fail(this.#lossReply(), this.#isNoPlace());
     });
   }
 
   #lossReply(): string {
     const why = this.#cause === '' ? 'closed by the mail host' : this.#cause;
     if (!this.#connected) return `451 4.4.1 no connection to ${this.name} (${why})`;
+    if (this.#isNoPlace()) return `550 5.7.10 ${this.name} could not prove its name, which the message needs (${why})`;
     return this.client.phase === 'handshake' || this.#handshaking
       ? `451 4.7.5 TLS handshake with ${this.name} failed (${why})`
       : `451 4.4.2 connection to ${this.name} lost ${this.#where()} (${why})`;
+  }
+
+  /** The handshake was whole and the certificate does not hold: trying again would not help (RFC 8689 §4.2.1). */
+  #isNoPlace(): boolean {
+    return this.#options.policy.demands !== undefined && this.#refused;
   }
 
   #where(): string {
@@ -165,6 +178,8 @@ export class Connection {
   }
 
   #handshaking = false;
+  /** The certificate was looked at, and found wanting. */
+  #refused = false;
 
   #startTls(): void {
     const { policy, target } = this.#options;
@@ -174,9 +189,14 @@ export class Connection {
     this.#handshaking = true;
     const secure = connectTls({ ...tlsOptions(policy, target), socket: plain });
     this.#socket = secure;
+    // Before `close`, which tells the engine.
+    secure.once('error', () => {
+      this.#refused = Boolean(secure.authorizationError);
+    });
     this.#watch(secure);
     secure.once('secureConnect', () => {
       this.#handshaking = false;
+      this.#doubt = secure.authorized ? undefined : String(secure.authorizationError);
       if (policy.mode !== 'implicit') this.client.secured();
       this.#nextWait();
     });

@@ -16,6 +16,7 @@ export interface Job {
   readonly binary: boolean;
   readonly smtpUtf8: boolean;
   readonly priority: number;
+  readonly requireTls: boolean;
   /** Its turn among what is ready for the same hop: the lesser goes first. */
   readonly rank: number;
   body(): AsyncIterable<Uint8Array>;
@@ -57,7 +58,7 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
  * @throws StoreError, or Error when the bytes do not match the envelope
  */
 export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Prepared> {
-  const { reversePath, recipients, sizeBytes, binary, smtpUtf8, priority } = job;
+  const { reversePath, recipients, sizeBytes, binary, smtpUtf8, priority, requireTls } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
   let { eightBit } = job;
   if (eightBit && !peerTakesEightBit) {
@@ -65,5 +66,17 @@ export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Pre
     if (content !== undefined) eightBit = hasEightBit(content);
     else for await (const chunk of job.body()) if ((eightBit ||= hasEightBit(chunk))) break;
   }
-  return { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, content, body: () => job.body() };
+  return {
+    job,
+    reversePath,
+    recipients,
+    sizeBytes,
+    eightBit,
+    binary,
+    smtpUtf8,
+    priority,
+    requireTls,
+    content,
+    body: () => job.body(),
+  };
 }

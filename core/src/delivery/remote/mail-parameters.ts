@@ -7,7 +7,7 @@ import type { OutgoingMessage } from './transaction.ts';
 
 /** @returns what stands behind the path, with a blank before each */
 export function mailParameters(message: OutgoingMessage, capabilities: Capabilities): string {
-  const { binary = false, eightBit, priority = 0, sizeBytes, smtpUtf8 = false } = message;
+  const { binary = false, eightBit, priority = 0, requireTls = false, sizeBytes, smtpUtf8 = false } = message;
   let text = capabilities.size === undefined ? '' : ` SIZE=${sizeBytes}`;
   if (binary) text += ' BODY=BINARYMIME';
   else if (eightBit && capabilities.eightBitMime) text += ' BODY=8BITMIME';
@@ -16,5 +16,6 @@ export function mailParameters(message: OutgoingMessage, capabilities: Capabilit
   if (capabilities.priority) text += ` MT-PRIORITY=${priority}`;
   // RFC 4954 §5: we vouch for nobody by our own login.
   if (capabilities.loggedIn) text += ' AUTH=<>';
+  if (requireTls && capabilities.requireTls) text += ' REQUIRETLS';
   return text;
 }

@@ -21,7 +21,12 @@ export interface Target {
 }
 
 export type TargetsResult =
-  | { readonly ok: true; readonly targets: readonly Target[] }
+  | {
+      readonly ok: true;
+      readonly targets: readonly Target[];
+      /** The domain has no MX and is its own mail host. */
+      readonly implicit?: boolean;
+    }
   | { readonly ok: false; readonly permanent: boolean; readonly reply: string };
 
 export interface MxPorts {
@@ -141,7 +146,7 @@ export async function findTargets(hop: RemoteHop, ports: MxPorts): Promise<Targe
     }
     for (const address of found.addresses) if (targets.length < MAX_TARGETS) targets.push({ host, address, port });
   }
-  if (targets.length > 0) return { ok: true, targets };
+  if (targets.length > 0) return { ok: true, targets, implicit };
   if (incomplete) return fail(false, `451 4.4.3 no answer from DNS for the mail hosts of ${domain}`);
   if (selfAt !== Infinity) return fail(true, `554 5.4.6 mail for ${domain} loops back to this server`);
   if (implicit) return fail(true, `550 5.1.2 no such mail domain: ${domain}`);

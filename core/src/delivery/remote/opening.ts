@@ -4,15 +4,21 @@
  * Each `open` ends in exactly one of `opened` and `failed`; nothing throws.
  */
 import type { Clock } from '../../mail/clock.ts';
+import type { Log } from '../../observe/log.ts';
 import type { RemoteHop } from '../route.ts';
+import type { StsPolicies, StsPolicy } from '../sts.ts';
 import type { SessionEnd } from './client.ts';
 import { type ClientTimeouts, Connection, type ConnectionEvents } from './connection.ts';
 import { findTargets, type MxPorts, type Target } from './mx.ts';
-import { tlsPolicyFor } from './tls-policy.ts';
+import { isPolicy, permitted } from './permitted.ts';
+import { type TlsPolicy, tlsPolicyFor } from './tls-policy.ts';
 
 export interface OpenerPorts {
   readonly clock: Clock;
   readonly mx: MxPorts;
+  /** Undefined where policies of domains are not heeded. */
+  readonly sts: StsPolicies | undefined;
+  readonly log: Log;
   readonly options: {
     readonly hostname: string;
     readonly timeouts: ClientTimeouts;
@@ -31,6 +37,8 @@ export interface OpeningEvents {
 /** The addresses one new connection is tried on. */
 interface Attempt {
   readonly targets: readonly Target[];
+  /** What the domain asks of its hosts. */
+  readonly policy: StsPolicy | undefined;
   at: number;
   /** Without TLS, since it broke. */
   plain: boolean;
@@ -78,18 +86,38 @@ export class Opener {
   }
 
   async #begin(events: OpeningEvents): Promise<void> {
-    const found = await findTargets(this.#hop, this.#ports.mx);
+    const [everything, policy] = await Promise.all([findTargets(this.#hop, this.#ports.mx), this.#policy()]);
+    const found = permitted(this.#hop, everything, policy);
     if (!found.ok) return events.failed(found.reply, found.permanent);
     const now = this.#ports.clock.monotonic();
     for (const [address, untilMs] of this.#avoided) if (untilMs <= now) this.#avoided.delete(address);
     const isAvoided = (target: Target): boolean => this.#avoided.has(target.address);
     const targets = [...found.targets.filter((one) => !isAvoided(one)), ...found.targets.filter(isAvoided)];
-    this.#tryNext({ targets, at: 0, plain: false, permanent: true }, events);
+    this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, plain: false, permanent: true }, events);
+  }
+
+  /** Asked anew for each connection, so that a policy that changed counts at the next attempt (RFC 8461 §5.1). */
+  async #policy(): Promise<StsPolicy | 'none' | 'unknown'> {
+    const { to, tls, trust } = this.#hop;
+    const { sts } = this.#ports;
+    if (sts === undefined || to !== 'mx' || tls === 'never' || trust === 'optional') return 'none';
+    return sts.find(this.#hop.domain);
+  }
+
+  #policyFor({ policy }: Attempt, target: Target): TlsPolicy {
+    return tlsPolicyFor(this.#hop, target, policy?.mode === 'enforce');
+  }
+
+  /** RFC 8461 §5: a policy in testing lets mail through; who published it wants to know first. */
+  #tellMisfit({ policy }: Attempt, { target, doubt, name }: Connection): void {
+    if (policy?.mode !== 'testing' || this.#hop.to !== 'mx') return;
+    const reason = policy.names(target.host) ? doubt : 'not named by the policy';
+    if (reason !== undefined) this.#ports.log.warn('delivery.sts-testing', { domain: this.#hop.domain, host: name, reason });
   }
 
   #tryNext(attempt: Attempt, events: OpeningEvents): void {
     const target = attempt.targets[attempt.at]!;
-    const policy = tlsPolicyFor(this.#hop, target);
+    const policy = this.#policyFor(attempt, target);
     const { hostname, timeouts } = this.#ports.options;
     let owner: ConnectionEvents | undefined;
     const mode = attempt.plain ? 'never' : policy.mode;
@@ -97,6 +125,7 @@ export class Opener {
       { target, policy: { ...policy, mode }, hostname, timeouts, clock: this.#ports.clock },
       {
         idle: (one) => {
+          if (owner === undefined) this.#tellMisfit(attempt, one);
           owner ??= events.opened(one);
           owner.idle(one);
         },
@@ -115,7 +144,7 @@ export class Opener {
   /** This address did not get as far as taking messages: once more in plain, the next address, or none is left. */
   #notOpened(attempt: Attempt, end: SessionEnd, events: OpeningEvents): void {
     const target = attempt.targets[attempt.at]!;
-    const opportunistic = tlsPolicyFor(this.#hop, target).mode === 'opportunistic';
+    const opportunistic = this.#policyFor(attempt, target).mode === 'opportunistic';
     if (end.tlsBroken && opportunistic && !attempt.plain && !this.#stopped) {
       attempt.plain = true;
       return this.#tryNext(attempt, events);

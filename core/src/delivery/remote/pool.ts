@@ -3,12 +3,12 @@
  * When the limit is reached, an unused connection of another destination is closed for the one that waits; when there is
  * none, destinations get the next free ones in the order they asked.
  */
-import type { Clock } from '../../mail/clock.ts';
 import type { RemoteHop } from '../route.ts';
 import { type ClientTimeouts, type Connection, defaultTimeouts } from './connection.ts';
 import { Destination, type DestinationHost, type DestinationOptions } from './destination.ts';
 import type { Job } from './job.ts';
 import type { MxPorts } from './mx.ts';
+import type { OpenerPorts } from './opening.ts';
 
 export interface PoolOptions {
   /** Our name in EHLO. */
@@ -21,6 +21,8 @@ export interface PoolOptions {
   readonly avoidMs?: number;
   readonly timeouts?: Partial<ClientTimeouts>;
 }
+
+export type PoolPorts = Omit<MxPorts, 'hostname'> & Pick<OpenerPorts, 'clock' | 'sts' | 'log'>;
 
 export interface Pool {
   /** Sends a message when its turn comes; the job hears what became of it. */
@@ -36,7 +38,7 @@ export interface Pool {
   abort(): void;
 }
 
-export function createPool(options: PoolOptions, ports: Omit<MxPorts, 'hostname'> & { readonly clock: Clock }): Pool {
+export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
   const destinations = new Map<string, Destination>();
   /** In order of asking. */
   const waiting = new Set<Destination>();
@@ -56,6 +58,8 @@ export function createPool(options: PoolOptions, ports: Omit<MxPorts, 'hostname'
 
   const host: DestinationHost = {
     clock: ports.clock,
+    sts: ports.sts,
+    log: ports.log,
     mx: { dns: ports.dns, isSelf: ports.isSelf, random: ports.random, hostname: options.hostname },
     options: settings,
     acquire(destination) {

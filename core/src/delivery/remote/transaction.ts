@@ -22,6 +22,8 @@ export interface OutgoingMessage {
   readonly smtpUtf8?: boolean;
   /** MT-PRIORITY (RFC 6710), -9 to 9; absent is 0. */
   readonly priority?: number;
+  /** REQUIRETLS (RFC 8689); the connection was opened for it. */
+  readonly requireTls?: boolean;
   /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
   readonly content: Uint8Array | undefined;
 }
