@@ -65,13 +65,11 @@ export function createStsPolicies({ dns, clock, log }: StsOptions): StsPolicies 
       // What is remembered counts until it is old, whatever the refresh came to.
       if (stale && got.status !== 'found') got = await getPolicy(domain, before.policy, options);
     } catch (error) {
-      got = { policy: { id: false, mode: 'none', error }, status: 'errored' } as Fetched;
+      const cause = error instanceof Error ? error : new Error(String(error));
+      got = { policy: { id: false, mode: 'none', error: cause }, status: 'errored' };
     }
     const { policy, status } = got;
-    const error: unknown = policy.error;
-    if (error !== undefined && status === 'errored') {
-      log.warn('sts-not-fetched', { domain, mode: policy.mode, reason: error instanceof Error ? error.message : String(error) });
-    }
+    if (status === 'errored') log.warn('sts-not-fetched', { domain, mode: policy.mode, reason: policy.error?.message });
     if (status === 'not_found') {
       known.delete(domain);
       return 'none';
