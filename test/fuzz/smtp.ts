@@ -4,6 +4,8 @@
  * badly, and events in between. Short form: smtp.test.ts; long form: run.ts.
  */
 import type { Pipeline, Verdict } from '@posthorn/core/hook/contract';
+import type { Envelope } from '@posthorn/core/mail/envelope';
+import { scanHeader, unfoldedValue } from '@posthorn/core/mail/header-scan';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { clientOf, kitOf, readDialogs, tlsFactsOf, type Dialog } from '../lib/smtp-dialog.ts';
 import { RecordingOutput, settled, type Kit } from '../lib/smtp-ports.ts';
@@ -68,6 +70,9 @@ function otherListener(random: Random): Partial<Kit['profile']> {
     bareLineEnds: random(3) === 0 ? 'normalise' : 'refuse',
     plaintextLogin: random(2) === 0 ? 'always' : 'never',
     requireTls: random(8) === 0,
+    senderMustMatch: (['login', 'domain', 'off'] as const)[random(3)] ?? 'login',
+    hideClient: random(2) === 0,
+    vrfy: random(2) === 0 ? 'users' : 'off',
   };
 }
 
@@ -161,11 +166,35 @@ function check(kit: Kit, output: RecordingOutput, dialog: Dialog): void {
     // Behind the header of a binary message anything may stand.
     const looked = envelope.body === 'binarymime' ? text.slice(0, endOfHeader(text)) : text;
     if (/\r(?!\n)|(?<!\r)\n/.test(looked)) throw new Error('a message with a bare CR or LF was stored');
+    if (/(?<=^|\n)\0/.test(looked)) throw new Error('a line that begins with NUL was stored');
+    if (kit.profile.kind === 'submission') checkSubmitted(kit, envelope, text);
     if (envelope.sizeBytes !== text.length) throw new Error('the envelope tells another size');
     const foreign = envelope.recipients.find(
       (one) => !/@(?:example\.org|relayed\.example|elsewhere\.example)$/.test(one.address),
     );
     if (foreign !== undefined && !relays && envelope.origin.user === undefined) throw new Error(`relayed to ${foreign.address}`);
+  }
+}
+
+/** Who logged in wrote as himself, and what was left out is there (RFC 6409); Bcc is not. */
+function checkSubmitted(kit: Kit, { reversePath, origin }: Envelope, text: string): void {
+  const header = Buffer.from(text.slice(0, endOfHeader(text)), 'latin1');
+  const fields = scanHeader(header);
+  const names = fields.map(({ name }) => name);
+  const { senderMustMatch, hideClient } = kit.profile;
+  if (names.includes('bcc') || names.includes('resent-bcc')) throw new Error('Bcc was stored');
+  for (const name of ['date', 'message-id']) if (!names.includes(name)) throw new Error(`${name} is missing`);
+  if (hideClient && fields[0] !== undefined && unfoldedValue(header, fields[0]).startsWith('from'))
+    throw new Error('the client is told');
+  if (senderMustMatch === 'off' || origin.user === undefined) return;
+  const from = fields.filter(({ name }) => name === 'from').map((field) => unfoldedValue(header, field));
+  const own = (address: string): boolean => kit.ports.mayWriteAs(origin.user ?? '', address, senderMustMatch);
+  if (from.length !== 1) throw new Error(`From is there ${from.length} times`);
+  if (reversePath !== '' && !own(reversePath)) throw new Error(`sent as ${reversePath}`);
+  // Whatever is in angle brackets outside of quotes and comments is somebody's address.
+  const plain = (from[0] ?? '').replaceAll(/"(?:[^"\\]|\\.)*"(?!@)/g, '').replaceAll(/\([^()]*\)/g, '');
+  for (const [, address = ''] of plain.matchAll(/<([^<>]*)>/g)) {
+    if (!own(address.replace(/^@[^:]*:/, '').replaceAll(/\s/g, ''))) throw new Error(`From names ${address}`);
   }
 }
 

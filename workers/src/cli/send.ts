@@ -28,7 +28,10 @@ export function addSend(program: Command): void {
     .description('send one message by SMTP')
     .argument('<file>', 'the message; - reads it from standard input')
     .requiredOption('--to <address...>', 'recipients')
-    .option('--from <address>', 'reverse-path, "" for the null one (default: the user, or the first recipient)')
+    .option(
+      '--from <address>',
+      'reverse-path, "" for the null one (default: the user, when that is an address; without --user the first recipient)',
+    )
     .option('--host <host>', 'server', '127.0.0.1')
     .option('--port <port>', 'port (default: 2525; 2587 with --user, 2465 with --tls implicit)', parsePort)
     .option('--user <name>', 'log in as')
@@ -46,6 +49,8 @@ export function addSend(program: Command): void {
         throw new CliError('message and password cannot both come from standard input');
       if ((options.user === undefined) !== (options.passwordStdin === undefined))
         throw new CliError('--user and --password-stdin go together');
+      if (options.user?.includes('@') === false && options.from === undefined)
+        throw new CliError('--from is needed with --user: an address that this user may write as');
       const sizeBytes = file === '-' ? undefined : statSync(file).size;
       const password = options.passwordStdin === true ? await readPassword() : undefined;
       const reply = await send(file === '-' ? process.stdin : createReadStream(file), sizeBytes, password, options);
