@@ -55,7 +55,7 @@ const listenerShape = z.strictObject({
     .strictObject({
       commandMs: duration
         .optional()
-        .describe('Silence while a command is awaited; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
+        .describe('From an answer to the next whole command; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
       ...messageTimeouts,
       sessionMs: duration.default(3_600_000).describe('A whole session.'),
       handshakeMs: duration.default(30_000).describe('A TLS handshake, from its first byte to its last.'),

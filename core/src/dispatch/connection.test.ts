@@ -14,6 +14,23 @@ const TIMEOUTS = {
   handshakeMs: 30_000,
 };
 
+/** Answers each line, and nothing else. */
+function answerLines(output: SessionOutput): Session {
+  return {
+    waitsFor: 'command',
+    start: () => void output.write(Buffer.from('220 hello\r\n')),
+    feed: (chunk) => void (Buffer.from(chunk).includes(10) && output.write(Buffer.from('250 ok\r\n'))),
+    secured: () => undefined,
+    drained: () => undefined,
+    timedOut() {
+      output.write(Buffer.from('421 timeout\r\n'));
+      output.close();
+    },
+    drain: () => undefined,
+    closed: () => undefined,
+  };
+}
+
 /** Says goodbye to whatever comes first. */
 function goodbyeTo(output: SessionOutput): Session {
   return {
@@ -73,4 +90,40 @@ test('a peer that goes on sending after the last reply is cut off all the same',
     expect(accepted.destroyed).toBe(second === 6);
   }
   await ended;
+});
+
+test('a command that drips in has a deadline from the last answer, not from its last byte', async () => {
+  let nowMs = 0;
+  const connection = new Connection(accepted, {
+    implicitTls: false,
+    tls: undefined,
+    timeouts: TIMEOUTS,
+    memoryShort: () => false,
+    onHandshake: () => undefined,
+    now: () => nowMs,
+    open: answerLines,
+    onEnd: () => undefined,
+  });
+  const heard: string[] = [];
+  client.on('data', (bytes: Buffer) => heard.push(bytes.toString()));
+  connection.start();
+  const drip = async (text: string): Promise<void> => {
+    const came = once(accepted, 'data');
+    client.write(text);
+    await came;
+    connection.sweep(nowMs);
+  };
+  await once(client, 'data');
+  nowMs = 200_000;
+  await drip('NOOP\r\n');
+  for (const second of [300, 400, 500]) {
+    nowMs = second * 1000;
+    await drip('x');
+  }
+  expect(accepted.writableEnded).toBe(false);
+  nowMs = 501_000;
+  await drip('x');
+  expect(accepted.writableEnded).toBe(true);
+  await once(client, 'end');
+  expect(heard.join('')).toBe('220 hello\r\n250 ok\r\n421 timeout\r\n');
 });

@@ -125,8 +125,10 @@ export class Connection {
     // Only an open connection is kept alive by what comes: one that is closing ends whatever its peer still sends.
     socket.on('data', (chunk: Buffer) => {
       if (this.#phase !== 'open') return;
-      this.#lastHeardAtMs = this.#options.now();
       this.#session.feed(chunk);
+      // A piece of a command is no sign of life, or one that drips in would hold its place for as long as a session may
+      // last; a whole one has its answer, which is.
+      if (this.#session.waitsFor !== 'command') this.#lastHeardAtMs = this.#options.now();
     });
     socket.on('drain', () => {
       this.#blocked = false;
@@ -146,6 +148,7 @@ export class Connection {
 
   #write(bytes: Uint8Array): boolean {
     if (this.#phase !== 'open') return true;
+    this.#lastHeardAtMs = this.#options.now();
     if (this.#socket.write(bytes)) return true;
     this.#blocked = true;
     if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#end('peer does not read');

@@ -59,7 +59,7 @@ export interface Session {
   secured(tls: TlsFacts): void;
   /** What was written is out, after `write` said false. */
   drained(): void;
-  /** No bytes for the time of the state, or the whole session took too long. */
+  /** No whole command, or no octet of a message, in the time there is for it, or the whole session took too long. */
   timedOut(): void;
   /** The server is going down: finish the command or message under way, then say so and close. */
   drain(): void;
