@@ -195,7 +195,7 @@ export function createKit(options: KitOptions = {}): Kit {
       },
       directory: {
         resolve: resolveForTest,
-        user: () => undefined,
+        user: (name) => (name.toLowerCase() === 'alice@example.org' ? { name: 'alice', addresses: [name] } : undefined),
         isOurs: (domain) => domain === 'example.org',
       },
       mayWriteAs: mayWriteAsForTest,

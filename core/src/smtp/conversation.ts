@@ -203,7 +203,9 @@ export class Conversation {
     };
     this.helo = claimed.get('HELO');
     this.extended = this.helo !== undefined && claimed.get('PROTO') !== 'SMTP';
-    this.user = claimed.get('LOGIN');
+    const login = claimed.get('LOGIN');
+    // A user may have been logged in by an address of his; one that is not known here is taken at the proxy's word.
+    this.user = login === undefined ? undefined : (this.ports.directory.user(login)?.name ?? login);
     // Its certificate and what a login is bound to are the proxy's.
     if (this.tls !== undefined) this.tls = { version: this.tls.version, cipher: this.tls.cipher };
     for (const stage of ['connect', 'hello', 'auth'] as const) this.#forget(stage);

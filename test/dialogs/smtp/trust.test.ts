@@ -60,6 +60,16 @@ it("forgets the proxy's certificate and login, and keeps that TLS is up", async 
   expect(JSON.stringify(seen[0])).not.toContain('proxy.example');
 });
 
+it('knows whom a proxy logged in by an address', async () => {
+  const { kit, session, say } = open();
+  say('XCLIENT LOGIN=ALICE+40example.org HELO=c.example\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<x@elsewhere.example>\r\n');
+  say('DATA\r\nx\r\n.\r\nXCLIENT LOGIN=stranger HELO=c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@elsewhere.example>\r\n');
+  await settled(session);
+  say('DATA\r\nx\r\n.\r\n');
+  await settled(session);
+  expect(kit.taken.map(({ envelope }) => envelope.origin.user)).toEqual(['alice', 'stranger']);
+});
+
 it('lets nothing through STARTTLS but who the client is', async () => {
   const { kit, session, say } = open({
     hooks: {
