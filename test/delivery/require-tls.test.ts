@@ -36,11 +36,13 @@ const policyFor = (...names: string[]): StsPolicy => ({ mode: 'enforce', names: 
 interface Setup {
   readonly policy?: StsPolicy | 'none' | 'unknown';
   readonly relay?: NonNullable<RigOptions['config']>['relay'];
+  readonly timeouts?: NonNullable<RigOptions['timeouts']>;
 }
 
 /** mx.y.test is the peer, mx2.y.test whatever listens on 127.0.0.2. */
-function rigTo(peer: Sink, { policy = policyFor('mx.y.test', 'mx2.y.test'), relay = {} }: Setup = {}): Rig {
+function rigTo(peer: Sink, { policy = policyFor('mx.y.test', 'mx2.y.test'), relay = {}, timeouts = {} }: Setup = {}): Rig {
   const rig = makeRig({
+    timeouts,
     config: { relay: { port: peer.port, ...relay } },
     zones: {
       'y.test': {
@@ -130,6 +132,27 @@ describe('REQUIRETLS', () => {
     const second = await sink({ address: '127.0.0.2', port: first.port });
     expect(await rigTo(first).send(MESSAGE)).toEqual([expect.stringMatching(/^delivered/)]);
     expect([first.messages.length, second.messages.length]).toEqual([0, 1]);
+  });
+
+  it('bounces when one address of a host is ruled out and another cannot be reached', async () => {
+    const peer = await sink({ extensions: PROMISES_NOTHING });
+    const rig = makeRig({
+      config: { relay: { via: `smtp://mx.y.test:${peer.port}` } },
+      zones: { 'mx.y.test': { a: ['127.0.0.1', '127.0.0.9'] } },
+    });
+    rigs.push(rig);
+    expect(await rig.send(MESSAGE)).toEqual([expect.stringMatching(/^failed: 550 5\.7\.30 /)]);
+  });
+
+  it('waits when another host may do', async () => {
+    const peer = await sink({ extensions: PROMISES_NOTHING });
+    expect(await rigTo(peer).send(MESSAGE)).toEqual([expect.stringMatching(/^deferred: 451 4\.4\.1 /)]);
+  });
+
+  it('bounces also when the host says nothing to QUIT', async () => {
+    const peer = await sink({ extensions: PROMISES_NOTHING, script: { QUIT: 'silent' } });
+    const rig = rigTo(peer, { policy: policyFor('mx.y.test'), timeouts: { quitMs: 50 } });
+    expect(await rig.send(MESSAGE)).toEqual([expect.stringMatching(/^failed: 550 5\.7\.30 /)]);
   });
 
   it('needs no policy for a domain that is its own mail host, but the proof', async () => {

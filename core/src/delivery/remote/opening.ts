@@ -42,8 +42,8 @@ interface Attempt {
   at: number;
   /** Without TLS, since it broke. */
   plain: boolean;
-  /** Every address so far failed for good. */
-  permanent: boolean;
+  /** Hosts that an address of theirs ruled out for good, with what it said. */
+  readonly ruledOut: Map<string, string>;
 }
 
 export class Opener {
@@ -93,7 +93,7 @@ export class Opener {
     for (const [address, untilMs] of this.#avoided) if (untilMs <= now) this.#avoided.delete(address);
     const isAvoided = (target: Target): boolean => this.#avoided.has(target.address);
     const targets = [...found.targets.filter((one) => !isAvoided(one)), ...found.targets.filter(isAvoided)];
-    this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, plain: false, permanent: true }, events);
+    this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, plain: false, ruledOut: new Map() }, events);
   }
 
   /** Asked anew for each connection, so that a policy that changed counts at the next attempt (RFC 8461 §5.1). */
@@ -149,11 +149,14 @@ export class Opener {
       attempt.plain = true;
       return this.#tryNext(attempt, events);
     }
-    attempt.permanent &&= end.permanent;
+    if (end.permanent && end.reply !== undefined) attempt.ruledOut.set(target.host, end.reply);
     this.avoid(target);
     attempt.plain = false;
     attempt.at++;
     if (attempt.at < attempt.targets.length && !this.#stopped) return this.#tryNext(attempt, events);
-    events.failed(end.reply ?? '451 4.4.2 connection closed', attempt.permanent);
+    // One address of a host speaks for the others: that one of them cannot be reached makes no difference.
+    const permanent = attempt.targets.every(({ host }) => attempt.ruledOut.has(host));
+    const said = permanent ? attempt.ruledOut.get(target.host) : end.reply;
+    events.failed(said ?? '451 4.4.2 connection closed', permanent);
   }
 }
