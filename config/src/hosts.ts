@@ -79,16 +79,42 @@ function isEncoded(text: string): boolean {
 
 const ENCODED_EXPECTED = 'expected a host in ASCII (xn--…), and %25 for a percent sign in user or secret';
 
-const VIA_EXPECTED = 'expected "smtp://host:port", "smtps://user:secret@host:465" or "discard:"';
+/** Octets of the path of a unix socket that every system takes. */
+const MAX_SOCKET_PATH = 103;
+
+/** `lmtp:/path` of a unix socket, or `lmtp://host:port`; no port is LMTP's own, and 25 is SMTP's (RFC 2033 §5). */
+function isLmtpUrl(text: string, withLogin: boolean): boolean {
+  const url = URL.parse(text);
+  if (url === null) return false;
+  if (url.hostname !== '') return isServerUrl(text, withLogin) && url.port !== '' && url.port !== '25';
+  const { pathname } = url;
+  return /^lmtp:\/[^/]/.test(text) && url.search === '' && url.hash === '' && isPath(pathname);
+}
+
+function isPath(pathname: string): boolean {
+  try {
+    const path = decodeURIComponent(pathname);
+    return !path.endsWith('/') && !path.includes('\0') && Buffer.byteLength(path) <= MAX_SOCKET_PATH;
+  } catch (error) {
+    if (error instanceof URIError) return false;
+    throw error;
+  }
+}
+
+const isNextHop = (text: string, withLogin: boolean): boolean =>
+  text.startsWith('lmtp:') ? isLmtpUrl(text, withLogin) : isServerUrl(text, withLogin);
+
+const VIA_EXPECTED =
+  'expected "smtp://host:port", "smtps://user:secret@host:465", "lmtp://host:port", "lmtp:/path/of/socket" or "discard:"';
 export const via = z
   .string()
-  .regex(/^(smtps?:\/\/\S+|discard:)$/, VIA_EXPECTED)
-  .refine((text) => text === 'discard:' || isServerUrl(text, true), { error: VIA_EXPECTED })
+  .regex(/^(smtps?:\/\/\S+|lmtp:\/\S+|discard:)$/, VIA_EXPECTED)
+  .refine((text) => text === 'discard:' || isNextHop(text, true), { error: VIA_EXPECTED })
   .refine(isEncoded, { error: ENCODED_EXPECTED });
 
-const DELIVER_EXPECTED = 'expected "maildir" or "smtp://host:port"';
+const DELIVER_EXPECTED = 'expected "maildir", "smtp://host:port", "lmtp://host:port" or "lmtp:/path/of/socket"';
 export const deliver = z
   .string()
-  .regex(/^(maildir|smtp:\/\/\S+)$/, DELIVER_EXPECTED)
-  .refine((text) => text === 'maildir' || isServerUrl(text, false), { error: DELIVER_EXPECTED })
+  .regex(/^(maildir|smtp:\/\/\S+|lmtp:\/\S+)$/, DELIVER_EXPECTED)
+  .refine((text) => text === 'maildir' || isNextHop(text, false), { error: DELIVER_EXPECTED })
   .refine(isEncoded, { error: ENCODED_EXPECTED });

@@ -77,7 +77,9 @@ export const listenerSchema = listenerShape.transform(({ timeouts, limits, ...li
 export const domainSchema = z.strictObject({
   deliver: deliver
     .default('maildir')
-    .describe('`maildir`: mailboxes here; `smtp://host:port`: another server keeps the mail and knows the users.'),
+    .describe(
+      '`maildir`: mailboxes here; `smtp://host:port`, `lmtp://host:port` or `lmtp:/path/of/socket`: another server keeps the mail and knows the users.',
+    ),
   aliases: z
     .record(
       z.string(),

@@ -21,6 +21,8 @@ export interface Step {
   /** The whole line without CRLF. */
   readonly line: string;
   readonly secure: boolean;
+  /** In LMTP the recipient that a reply to the message is for. */
+  readonly recipient?: string;
 }
 
 /** Keys: `banner`, a verb, `dot` (the reply to the message), `tls` (instead of the handshake); undefined: the usual answer. */
@@ -56,6 +58,10 @@ export interface SinkOptions {
   /** Keywords of the EHLO reply. */
   readonly extensions?: readonly string[];
   readonly implicitTls?: boolean;
+  /** LHLO, and a reply for each recipient (RFC 2033). */
+  readonly lmtp?: boolean;
+  /** A unix socket to listen on. */
+  readonly socketPath?: string;
   readonly address?: string;
   readonly port?: number;
   /** In place of test-certificate.ts. */
@@ -123,9 +129,10 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     keep(plain);
 
     /** @returns false when the usual course is over */
-    function act(key: string, line: string, usual: string): boolean {
+    function act(key: string, line: string, usual: string, recipient?: string): boolean {
       const scripted = sink.script[key];
-      const chosen = (typeof scripted === 'function' ? scripted({ connection, message, line, secure }) : scripted) ?? usual;
+      const step = { connection, message, line, secure, ...(recipient === undefined ? {} : { recipient }) };
+      const chosen = (typeof scripted === 'function' ? scripted(step) : scripted) ?? usual;
       if (chosen === 'silent') return !(deaf = true);
       if (chosen === 'reset') {
         plain.resetAndDestroy();
@@ -158,9 +165,9 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       commands.push(`${connection} ${line}`);
       const verb = line.slice(0, 4).toUpperCase();
       switch (verb) {
-        case 'EHLO': {
+        case options.lmtp === true ? 'LHLO' : 'EHLO': {
           const words = options.extensions ?? DEFAULT_EXTENSIONS;
-          act('EHLO', line, ['250 sink.test', ...words.map((word) => `250 ${word}`)].join('\n'));
+          act(verb, line, ['250 sink.test', ...words.map((word) => `250 ${word}`)].join('\n'));
           return;
         }
         case 'MAIL':
@@ -194,8 +201,16 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       const wire = Buffer.from(held.slice(0, at + 2), 'latin1');
       held = held.slice(at + END.length);
       inData = false;
-      if (act('dot', '.', `250 2.0.0 queued as ${connection}-${message}`)) {
-        messages.push({ from, to, wire, data: unstuff(wire), connection, secure });
+      take(wire, unstuff(wire), '.');
+    }
+
+    /** The end of a message: one reply, or in LMTP one for each recipient. */
+    function take(wire: Buffer, data: Buffer, line: string): void {
+      const usual = `250 2.0.0 queued as ${connection}-${message}`;
+      const lmtp = options.lmtp === true;
+      const takers = lmtp ? to.filter((one) => act('dot', line, usual, one)) : to;
+      if (lmtp ? takers.length > 0 : act('dot', line, usual)) {
+        messages.push({ from, to: takers, wire, data, connection, secure });
         for (const { count, resolve } of waiters) if (messages.length >= count) resolve();
       }
       message++;
@@ -206,12 +221,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       const wire = Buffer.from(held.slice(0, bytes), 'latin1');
       held = held.slice(bytes);
       chunkBytes = undefined;
-      if (act('dot', 'BDAT', `250 2.0.0 queued as ${connection}-${message}`)) {
-        messages.push({ from, to, wire, data: wire, connection, secure });
-        for (const { count, resolve } of waiters) if (messages.length >= count) resolve();
-      }
-      message++;
-      to = [];
+      take(wire, wire, 'BDAT');
     }
 
     function read(chunk: Buffer): void {
@@ -241,6 +251,11 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     else plain.on('data', read);
     act('banner', '', '220 sink.test ESMTP');
   });
-  await new Promise<void>((resolve) => server.listen(options.port ?? 0, options.address ?? '127.0.0.1', resolve));
+  const { socketPath } = options;
+  await new Promise<void>((resolve) =>
+    socketPath === undefined
+      ? server.listen(options.port ?? 0, options.address ?? '127.0.0.1', resolve)
+      : server.listen(socketPath, resolve),
+  );
   return sink;
 }

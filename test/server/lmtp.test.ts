@@ -10,9 +10,13 @@ import { sendMessage } from '../lib/smtp-talk.ts';
 const ONE_THREAD = { processes: 1, sessionThreads: 1 };
 
 let server: Posthorn;
+let other: Posthorn | undefined;
 afterEach(async () => {
-  await server.stop();
-  server.remove();
+  for (const one of [server, other]) {
+    await one?.stop();
+    one?.remove();
+  }
+  other = undefined;
 });
 
 test('a message by LMTP is in each mailbox, and each recipient has its reply', async () => {
@@ -73,4 +77,34 @@ test('a proxy that is listed says whose session it is; another may not', async (
   expect(await other.say('EHLO client.test')).not.toContain('XCLIENT');
   expect(await other.say('XCLIENT ADDR=127.0.0.5')).toBe('550 5.7.0 Not authorized');
   other.leave();
+});
+
+test('one server delivers to the mailboxes of another by LMTP, over TLS', async () => {
+  server = await startPosthorn({
+    users: { alice: 'secret', bob: 'secret' },
+    listener: { protocol: 'lmtp' },
+    config: { throughput: ONE_THREAD },
+  });
+  const log = new ServerLog();
+  other = await startPosthorn({
+    users: {},
+    config: { throughput: ONE_THREAD, domains: { 'example.test': { deliver: `lmtp://127.0.0.1:${server.ports.smtp}` } } },
+    onLog: log.read,
+  });
+  const failed = log.next('delivery.failed', ({ recipient }) => recipient === 'nobody@example.test');
+  const talk = await talkTo(other.ports.smtp);
+  await sayAll(talk, [
+    ['EHLO client.test', '250'],
+    ['MAIL FROM:<>', '250'],
+    ['RCPT TO:<alice@example.test>', '250'],
+    ['RCPT TO:<nobody@example.test>', '250'],
+    ['RCPT TO:<bob@example.test>', '250'],
+    ['DATA', '354'],
+    ['Subject: for two\r\n\r\n.', '250'],
+    ['QUIT', '221'],
+  ]);
+  for (const user of ['alice', 'bob']) expect(await waitForMail(server, user, 1)).toBe(1);
+  expect((await failed).reply).toMatch(/^550 5\.1\.1/);
+  const folder = join(maildirOf(server, 'bob'), 'new');
+  expect(readFileSync(join(folder, readdirSync(folder)[0]!), 'utf8')).toContain(' with LMTPS id ');
 });

@@ -22,6 +22,13 @@ describe('the next hop of a recipient', () => {
     expect(keyOf('a@ours.TEST', ours)).toBe('smtp://10.0.0.5:26');
   });
 
+  it('is an LMTP server at a port or on a socket, whose path is percent-decoded', () => {
+    expect(parseVia('lmtp://[::1]:24', 'required')).toMatchObject({ protocol: 'lmtp', host: '::1', port: 24, tls: 'required' });
+    const socket = { protocol: 'lmtp', socketPath: '/run/a b', tls: 'never', key: 'lmtp:/run/a b' };
+    expect(parseVia('lmtp:/run/a%20b', 'required')).toMatchObject(socket);
+    for (const none of ['lmtp://host', 'lmtp:run', 'lmtp:']) expect(() => parseVia(none, 'never')).toThrow(TypeError);
+  });
+
   it('is nobody for an address of a local domain without a mailbox, never the MX', () => {
     expect(keyOf('gone@ours.test', rules({}, { 'ours.test': { deliver: 'maildir' } }))).toMatch(/^550 5\.1\.1 /);
   });

@@ -44,6 +44,10 @@ export interface HostHop {
   readonly key: string;
   readonly host: string;
   readonly port: number;
+  /** A unix socket of this machine, in place of host and port. */
+  readonly socketPath?: string;
+  /** Each recipient has its own reply at the end of a message (RFC 2033); SMTP when absent. */
+  readonly protocol?: 'lmtp';
   readonly tls: TlsMode | 'implicit';
   readonly credentials?: Credentials;
   readonly trust?: Trust;
@@ -81,21 +85,28 @@ export function isSpeakable(address: string): boolean {
 }
 
 /**
- * Reads `smtp://host:port`, `smtps://user:secret@host:port` or `discard:`. User and secret are percent-decoded.
- * Ports default to 25 and 465.
+ * Reads `smtp://host:port`, `smtps://user:secret@host:port`, `lmtp://host:port`, `lmtp:/path/of/socket` or `discard:`.
+ * User, secret and path are percent-decoded. Ports default to 25 and 465; LMTP has none of its own.
  * @throws TypeError when it is none of them
  */
 export function parseVia(via: string, tls: TlsMode): HostHop | { readonly to: 'discard'; readonly key: string } {
   if (via === 'discard:') return { to: 'discard', key: 'discard' };
   const url = new URL(via);
+  const lmtp = url.protocol === 'lmtp:';
+  if (lmtp && url.hostname === '' && url.pathname.startsWith('/')) {
+    // What stays on this machine needs no TLS.
+    const socketPath = decodeURIComponent(url.pathname);
+    return { to: 'host', key: `lmtp:${socketPath}`, host: 'localhost', port: 0, socketPath, protocol: 'lmtp', tls: 'never' };
+  }
   const implicit = url.protocol === 'smtps:';
-  if ((!implicit && url.protocol !== 'smtp:') || url.hostname === '') throw new TypeError(`not a next hop: ${url.protocol}`);
+  if ((!implicit && !lmtp && url.protocol !== 'smtp:') || url.hostname === '' || (lmtp && url.port === ''))
+    throw new TypeError(`not a next hop: ${url.protocol}`);
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   const port = url.port === '' ? (implicit ? 465 : 25) : Number(url.port);
   const user = decodeURIComponent(url.username);
   // The secret is no part of the key, which is shown in logs; the user is, since connections are logged in.
   const key = `${url.protocol}//${user === '' ? '' : `${encodeURIComponent(user)}@`}${host}:${port}`;
-  const hop = { to: 'host', key, host, port, tls: implicit ? 'implicit' : tls } as const;
+  const hop: HostHop = { to: 'host', key, host, port, tls: implicit ? 'implicit' : tls, ...(lmtp ? { protocol: 'lmtp' } : {}) };
   return user === '' ? hop : { ...hop, credentials: { user, secret: decodeURIComponent(url.password) } };
 }
 
@@ -126,7 +137,8 @@ function trustFor({ requireTls, tlsOptional, reversePath }: Passport): Trust | u
 
 /** The same hop for what needs another trust than most mail. */
 function withTrust(hop: RemoteHop, trust: Trust | undefined): NextHop {
-  if (trust === undefined) return hop;
+  // What reaches a socket of this machine goes over no network.
+  if (trust === undefined || (hop.to === 'host' && hop.socketPath !== undefined)) return hop;
   if (trust !== 'optional' && hop.tls === 'never') {
     const reply = '550 5.7.10 message needs TLS, which is never used here';
     return { to: 'refused', key: `refused ${reply}`, reply };

@@ -30,7 +30,7 @@ export type Target =
 export type Resolution =
   /** One of our domains, and somebody is there. */
   | { readonly is: 'known'; readonly targets: readonly Target[] }
-  /** One of our domains that another server keeps (`deliver: smtp://…`): taken without knowing its users. */
+  /** One of our domains that another server keeps (`deliver: smtp://…`, `lmtp:…`): taken without knowing its users. */
   | { readonly is: 'forwarded' }
   /** One of our domains, nobody there: 550 5.1.1. */
   | { readonly is: 'unknown' }

@@ -1,7 +1,7 @@
 /**
  * The SMTP client as a pure engine: bytes of a server in, commands out (RFC 5321). No socket, no clock: its owner is
  * remote/connection, which writes, starts TLS, and tells of timeouts and broken connections.
- * It greets (EHLO, else HELO), upgrades and logs in as its policy says, then sends one message after another, the next
+ * It greets (EHLO, else HELO; LHLO where it speaks LMTP), upgrades and logs in as its policy says, then sends one message after another, the next
  * one's MAIL right behind the final dot where the peer pipelines. Each message ends in exactly one of `finished`, with a
  * result for each recipient, or the `untried` list of `ended`. Nothing a peer sends makes it throw.
  */
@@ -49,6 +49,8 @@ export interface ClientOutput {
 export interface ClientOptions {
   /** Our name in EHLO. */
   readonly hostname: string;
+  /** LHLO, and a reply for each recipient at the end of a message (RFC 2033). */
+  readonly protocol?: 'lmtp';
   readonly policy: TlsPolicy;
 }
 
@@ -75,6 +77,10 @@ export class SmtpClient {
     this.#options = options;
     this.#output = output;
     this.#secure = options.policy.mode === 'implicit';
+  }
+
+  get #isLmtp(): boolean {
+    return this.#options.protocol === 'lmtp';
   }
 
   get phase(): Phase {
@@ -175,7 +181,7 @@ export class SmtpClient {
   }
 
   #open(message: OutgoingMessage): Transaction {
-    const transaction = new Transaction(message, this.#capabilities, this.#needsReset);
+    const transaction = new Transaction(message, this.#capabilities, this.#needsReset, this.#isLmtp);
     this.#needsReset = false;
     return transaction;
   }
@@ -219,7 +225,7 @@ export class SmtpClient {
   #hello(): void {
     this.#phase = 'hello';
     this.#saysEhlo = true;
-    this.#write(`EHLO ${this.#options.hostname}\r\n`);
+    this.#write(`${this.#isLmtp ? 'LHLO' : 'EHLO'} ${this.#options.hostname}\r\n`);
   }
 
   #takeHello(raw: RawReply, ok: boolean): void {
@@ -237,7 +243,8 @@ export class SmtpClient {
       if (demands !== undefined) return this.#leave('550 5.7.10 message needs TLS and the mail host does not offer it');
       return mode === 'required' ? this.#end('451 4.7.4 the mail host does not offer the required TLS') : this.#afterTls();
     }
-    if (raw.code < 500 || !this.#saysEhlo) return this.#end(textOf(raw));
+    // RFC 2033 §4.1: LMTP knows no HELO to go back to.
+    if (raw.code < 500 || !this.#saysEhlo || this.#isLmtp) return this.#end(textOf(raw));
     this.#saysEhlo = false;
     this.#write(`HELO ${this.#options.hostname}\r\n`);
   }
@@ -280,6 +287,8 @@ export class SmtpClient {
         return;
       case 'empty':
         this.#write('.\r\n');
+        // RFC 2033 §4.2: a reply for each accepted recipient, so none comes. What the peer sends from here on is a guess.
+        if (this.#isLmtp) this.#end('451 4.5.0 the mail host took the message of no recipient');
         return;
       case 'body':
         this.#sendBody(transaction);

@@ -4,7 +4,8 @@
  * Whatever breaks (connect, handshake, reset, timeout, a body that cannot be read) comes out once, as `ended`, after the
  * results of the messages it hit. One timer for each connection, looked at only when it fires.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTo, type Socket } from 'node:net';
+import { basename } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import type { Clock } from '../../mail/clock.ts';
 import type { Result } from '../reply.ts';
@@ -61,12 +62,14 @@ export interface ConnectionOptions {
   readonly target: Target;
   readonly policy: TlsPolicy;
   readonly hostname: string;
+  readonly protocol?: 'lmtp';
   readonly timeouts: ClientTimeouts;
   readonly clock: Clock;
 }
 
-/** `mx.example.org[192.0.2.1]:25`, for logs, hooks and bounces. */
-export function nameOf({ host, address, port }: Target): string {
+/** `mx.example.org[192.0.2.1]:25`, for logs, hooks and bounces; of a unix socket `localhost[name]`, whose folder is nobody's business. */
+export function nameOf({ host, address, port, socketPath }: Target): string {
+  if (socketPath !== undefined) return `${host}[${basename(socketPath)}]`;
   return host === address ? `[${address}]:${port}` : `${host}[${address}]:${port}`;
 }
 
@@ -107,7 +110,8 @@ export class Connection {
       finished: (message, results) => events.finished(this, message, results),
       ended: (end) => this.#ended(end),
     });
-    this.#socket = connectTcp({ host: options.target.address, port: options.target.port, noDelay: true });
+    const { address, port, socketPath } = options.target;
+    this.#socket = socketPath === undefined ? connectTo({ host: address, port, noDelay: true }) : connectTo({ path: socketPath });
     this.#socket.once('connect', () => {
       this.#connected = true;
       if (options.policy.mode === 'implicit') this.#startTls();

@@ -18,6 +18,8 @@ export interface Target {
   readonly host: string;
   readonly address: string;
   readonly port: number;
+  /** A unix socket to connect to instead; `address` is its path. */
+  readonly socketPath?: string;
 }
 
 export type TargetsResult =
@@ -96,11 +98,13 @@ function inOrder(records: readonly { exchange: string; priority: number }[], ran
 }
 
 async function targetsOfHost(hop: RemoteHop & { to: 'host' }, dns: Dns): Promise<TargetsResult> {
-  const { addresses, incomplete } = await addressesOf(hop.host, dns);
-  const targets = addresses.slice(0, MAX_TARGETS).map((address) => ({ host: hop.host, address, port: hop.port }));
+  const { host, port, socketPath } = hop;
+  if (socketPath !== undefined) return { ok: true, targets: [{ host, address: socketPath, port, socketPath }] };
+  const { addresses, incomplete } = await addressesOf(host, dns);
+  const targets = addresses.slice(0, MAX_TARGETS).map((address) => ({ host, address, port }));
   if (targets.length > 0) return { ok: true, targets };
   // A name in our own configuration that does not resolve is a slip of ours, not the sender's: never a bounce at once.
-  return fail(false, incomplete ? `451 4.4.3 no answer from DNS for ${hop.host}` : `451 4.4.4 no address for ${hop.host}`);
+  return fail(false, incomplete ? `451 4.4.3 no answer from DNS for ${host}` : `451 4.4.4 no address for ${host}`);
 }
 
 /**

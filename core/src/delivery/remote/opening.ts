@@ -121,8 +121,9 @@ export class Opener {
     const { hostname, timeouts } = this.#ports.options;
     let owner: ConnectionEvents | undefined;
     const mode = attempt.plain ? 'never' : policy.mode;
+    const protocol = this.#hop.to === 'host' && this.#hop.protocol === 'lmtp' ? ({ protocol: 'lmtp' } as const) : {};
     const connection = new Connection(
-      { target, policy: { ...policy, mode }, hostname, timeouts, clock: this.#ports.clock },
+      { target, policy: { ...policy, mode }, hostname, ...protocol, timeouts, clock: this.#ports.clock },
       {
         idle: (one) => {
           if (owner === undefined) this.#tellMisfit(attempt, one);

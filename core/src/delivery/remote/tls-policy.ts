@@ -42,7 +42,7 @@ function usualPolicy(hop: RemoteHop, target: Target): TlsPolicy {
   const demands = undefined;
   if (hop.to !== 'host') return { mode: hop.tls, verify: false, demands, credentials: undefined, plainSecret: false };
   const { credentials } = hop;
-  const plainSecret = isLoopback(target.address);
+  const plainSecret = target.socketPath !== undefined || isLoopback(target.address);
   // Opportunistic TLS could be stripped on the way, and the secret with it.
   const mode = credentials !== undefined && hop.tls === 'opportunistic' && !plainSecret ? 'required' : hop.tls;
   const verify = mode === 'implicit' || mode === 'required';

@@ -1,7 +1,8 @@
 /**
  * One message's dialogue from MAIL to the reply to the final dot (RFC 5321 §3.3), with or without PIPELINING (RFC 2920).
  * Made and fed by remote/client, which does the writing. Pure: takes replies, says what to do next, and ends with a
- * result for each recipient. A recipient that was refused is never part of what the message's end decides.
+ * result for each recipient. A recipient that was refused is never part of what the message's end decides. In LMTP the
+ * end has a reply for each recipient that was accepted, in their order (RFC 2033 §4.2).
  */
 import { type Result, resultOf, statusOf } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -44,12 +45,16 @@ export class Transaction {
   readonly #results: (Result | undefined)[];
   #rcpt = 0;
   #accepted = 0;
+  readonly #lmtp: boolean;
+  /** The recipient that the next reply to the end is about, in LMTP. */
+  #answered = 0;
   /** Of the peer's replies to this message; none means it was not tried. */
   #replies = 0;
   #mailRefusal: Result | undefined;
 
-  constructor(message: OutgoingMessage, capabilities: Capabilities, resetFirst: boolean) {
+  constructor(message: OutgoingMessage, capabilities: Capabilities, resetFirst: boolean, lmtp = false) {
     this.message = message;
+    this.#lmtp = lmtp;
     this.#pipelined = capabilities.pipelining;
     this.#stage = resetFirst ? 'rset' : 'mail';
     this.#results = message.recipients.map(() => undefined);
@@ -167,9 +172,17 @@ export class Transaction {
     const early = this.#stage === 'body';
     const reply = textOf(raw);
     // Before the end was sent nothing can have been accepted.
-    return this.#finish(
-      early && raw.code < 400 ? { outcome: 'deferred', reply } : resultOf(raw.code < 200 ? 451 : raw.code, reply),
-    );
+    const result = early && raw.code < 400 ? ({ outcome: 'deferred', reply } as const) : resultOf(raw.code, reply);
+    return this.#lmtp ? this.#takeOne(result, early) : this.#finish(result);
+  }
+
+  #takeOne(result: Result, early: boolean): Step {
+    const unanswered = (index: number): number => this.#results.indexOf(undefined, index);
+    this.#answered = unanswered(this.#answered);
+    this.#results[this.#answered] = result;
+    // The connection ends here, and the others with it.
+    if (early) return this.#finish({ outcome: 'deferred', reply: result.reply });
+    return unanswered(this.#answered) < 0 ? this.#finish(undefined) : 'wait';
   }
 
   #finish(rest: Result | undefined): Step {
