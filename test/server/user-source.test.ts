@@ -90,6 +90,7 @@ it('a changed list is taken up; while the endpoint is down nobody is lost, and l
   ];
   await until(async () => (await rcpt('carol@example.test')).startsWith('250'));
   expect(await rcpt('evil@example.test')).toMatch(/^550 5\.1\.1/);
+  await until(async () => logged.some((line) => line.includes('users-changed') && line.includes('../evil')));
   state.up = false;
   expect(await login('carol', 'secret of carol')).toMatch(/^-ERR \[SYS\/TEMP\]/);
   expect(await login('nobody', 'secret')).toMatch(/^-ERR \[SYS\/TEMP\]/);

@@ -15,4 +15,7 @@ it('what is wrong with the options of a source is told by their keys', async () 
   await expect(open({ ldap: { url: 'ldap://ldap.example.org', base: 'dc=example' } })).rejects.toThrow(
     'auth.source.ldap: ldap:// to another machine needs startTls, or plaintext: true',
   );
+  await expect(open({ ldap: { url: 'ldaps://ldap.example.org', base: 'dc=example', bindDn: 'cn=reader' } })).rejects.toThrow(
+    'auth.source.ldap: bindDn and bindPasswordFile need each other, and a password',
+  );
 });

@@ -39,6 +39,8 @@ export function createLdapSource(options: LdapOptions): UserSource {
   if (url.startsWith('ldap:') && !startTls && !plaintext && !here)
     throw new Error('ldap:// to another machine needs startTls, or plaintext: true');
   const bindPassword = bindPasswordFile === undefined ? '' : readFileSync(bindPasswordFile, 'utf8').trimEnd();
+  // RFC 4513 §5.1.2: it would be taken for a search by nobody, and find what nobody may see.
+  if ((bindDn === '') !== (bindPassword === '')) throw new Error('bindDn and bindPasswordFile need each other, and a password');
   const tlsOptions = caFile === undefined ? {} : { ca: [readFileSync(caFile)] };
 
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '');

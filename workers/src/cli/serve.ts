@@ -27,7 +27,7 @@ export function addServe(program: Command): void {
             readSettings(
               configPath,
               (made) => warn(`posthorn: no certificate is configured; made a self-signed one: ${made}`),
-              (problem) => warn(`posthorn: ${problem}; those listed last are taken`),
+              (text) => warn(`posthorn: ${text}`),
             ),
           onReady: (settings) => {
             announced = true;

@@ -166,13 +166,13 @@ class Supervisor implements Master {
     if (former.config.auth.source === null || this.#stopping !== undefined) return;
     try {
       const own = former.users.filter((user) => user.elsewhere === undefined);
-      const users = await withSourceUsers(former.config, own, (problem) =>
+      const { users, leftOut } = await withSourceUsers(former.config, own, (problem) =>
         this.#log.warn('users-not-refreshed', { problem, effect: 'those listed last stay' }),
       );
       if (isDeepStrictEqual(users, former.users)) return;
       this.#settings = { ...former, users };
       await this.#tellSettings();
-      this.#log.info('users-changed', { users: users.length });
+      this.#log.info('users-changed', { users: users.length, leftOut: leftOut.slice(0, 10) });
     } catch (error) {
       this.#settings = former;
       this.#log.error('users-not-refreshed', { problem: error instanceof Error ? error.message : String(error) });

@@ -34,15 +34,24 @@ function textOf(problems: readonly Problem[]): string {
 /**
  * Reads everything anew.
  * @param onSelfSigned called with the file when a self-signed certificate had to be made
- * @param onUsersKept called with the problem when users kept elsewhere cannot be listed, and those listed last are taken
+ * @param onWarning called with what the operator should know of users kept elsewhere: that they cannot be listed, and those
+ *   listed last are taken; that some cannot be taken
  * @throws SettingsError; the system's error when the data folder cannot be written
  */
 export async function readSettings(
   file: string,
   onSelfSigned: (file: string) => void = () => undefined,
-  onUsersKept: (problem: string) => void = () => undefined,
+  onWarning: (text: string) => void = () => undefined,
 ): Promise<Settings> {
   const config = readConfig(file);
-  const users = await withSourceUsers(config, readUsers(config), onUsersKept);
+  const { users, leftOut } = await withSourceUsers(config, readUsers(config), (problem) =>
+    onWarning(`${problem}; those listed last are taken`),
+  );
+  if (leftOut.length > 0) onWarning(`of auth.source ${leftOut.length} names and addresses cannot be taken: ${someOf(leftOut)}`);
   return { config, users, tls: await readTls(config, onSelfSigned), hostname: config.hostname };
+}
+
+function someOf(texts: readonly string[]): string {
+  const shown = texts.slice(0, 10).map((text) => JSON.stringify(text.slice(0, 100)));
+  return `${shown.join(', ')}${texts.length > shown.length ? ', …' : ''}`;
 }

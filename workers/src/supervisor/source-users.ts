@@ -10,18 +10,22 @@ import type { SourceUser } from '@posthorn/core/auth/user-source';
 import { openUserSource } from '../user-source.ts';
 import { SettingsError } from './settings-error.ts';
 
+/** Of a name, which is a folder, or an address. */
+const MAX_CHARACTERS = 200;
+
 /**
  * @param own users of users.yaml, which come first: a name or an address of theirs is nobody else's.
  * @param onKept called with the problem when the source cannot be asked and those listed last are taken.
- * @returns all users.
+ * @returns all users, and names and addresses of the source that cannot be taken: no folder could be named so, or they are
+ *   somebody else's.
  * @throws SettingsError when the source cannot be made, or cannot be asked and never was.
  */
 export async function withSourceUsers(
   config: Config,
   own: readonly User[],
   onKept: (problem: string) => void,
-): Promise<readonly User[]> {
-  if (config.auth.source === null) return own;
+): Promise<{ readonly users: readonly User[]; readonly leftOut: readonly string[] }> {
+  if (config.auth.source === null) return { users: own, leftOut: [] };
   const kept = join(config.data, 'users-elsewhere.json');
   let listed: readonly SourceUser[];
   try {
@@ -36,7 +40,8 @@ export async function withSourceUsers(
     listed = before;
     onKept(problem);
   }
-  return [...own, ...usable(listed, own)];
+  const { users, leftOut } = usable(listed, own);
+  return { users: [...own, ...users], leftOut };
 }
 
 function listedBefore(file: string): readonly SourceUser[] | undefined {
@@ -49,16 +54,24 @@ function listedBefore(file: string): readonly SourceUser[] | undefined {
 }
 
 /** Those whose name can be a folder, and what of their addresses is nobody's yet. */
-function usable(listed: readonly SourceUser[], own: readonly User[]): User[] {
+function usable(listed: readonly SourceUser[], own: readonly User[]): { users: User[]; leftOut: string[] } {
+  const leftOut: string[] = [];
   const names = new Set(own.map(({ name }) => name.toLowerCase()));
   const taken = new Set(own.flatMap(({ addresses }) => addresses.map((address) => address.toLowerCase())));
-  const free = (set: Set<string>, text: string) => !set.has(text.toLowerCase()) && set.add(text.toLowerCase()) !== undefined;
-  return listed
-    .filter(({ name }) => name.length <= 200 && USER_NAME.test(name) && free(names, name))
+  const take = (set: Set<string>, text: string, form: RegExp) => {
+    const key = text.toLowerCase();
+    const fits = text.length <= MAX_CHARACTERS && form.test(text) && !set.has(key);
+    if (fits) set.add(key);
+    else leftOut.push(text);
+    return fits;
+  };
+  const users = listed
+    .filter(({ name }) => take(names, name, USER_NAME))
     .map(({ name, addresses, quotaBytes }) => ({
       name,
-      elsewhere: true,
-      addresses: addresses.filter((address) => ADDRESS.test(address) && free(taken, address)),
+      elsewhere: true as const,
+      addresses: addresses.filter((address) => take(taken, address, ADDRESS)),
       ...(quotaBytes === undefined ? {} : { quotaBytes }),
     }));
+  return { users, leftOut };
 }
