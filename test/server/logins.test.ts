@@ -3,7 +3,7 @@
  * a lock-out that all session threads count together.
  */
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -143,6 +143,15 @@ it('no password is set that a client could not send', async () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('no more than 255 bytes and no control characters')]);
   }
   expect(readFileSync(join(server.folder, 'users.yaml'), 'utf8')).toBe(before);
+});
+
+it('`posthorn check` tells of secrets that everybody can read', async () => {
+  const file = join(server.folder, 'users.yaml');
+  const check = async () => (await server.command('check', server.configFile)).stderr;
+  expect(await check()).not.toContain('users.yaml holds secrets');
+  chmodSync(file, 0o644);
+  expect(await check()).toContain(`warning: ${file} holds secrets, and everybody on this machine can read it`);
+  chmodSync(file, 0o600);
 });
 
 it('a new password ends what came of the old one', async () => {

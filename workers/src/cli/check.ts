@@ -20,7 +20,7 @@ export function addCheck(program: Command): void {
     .action(async (file: string) => {
       const config = readConfig(file);
       const users = readUsers(config);
-      for (const text of await tlsWarnings(config)) warn(`warning: ${text}`);
+      for (const text of [...(await tlsWarnings(config)), ...readableSecrets(config)]) warn(`warning: ${text}`);
       const plugins = await readPlugins(config, file);
       await checkLogins(config);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
@@ -43,7 +43,7 @@ async function checkLogins(config: Config): Promise<void> {
   }
 }
 
-/** A certificate that ends soon, a key that others can read: nothing that keeps a server from starting. */
+/** A certificate that ends soon: nothing that keeps a server from starting. */
 async function tlsWarnings(config: Config): Promise<string[]> {
   const { identities, listeners } = await readTls(config);
   const own = Object.values(listeners).flatMap((one) => one.identities ?? []);
@@ -52,15 +52,15 @@ async function tlsWarnings(config: Config): Promise<string[]> {
     if (daysLeft >= 14) return [];
     return [daysLeft < 0 ? `the certificate of ${name} has expired` : `the certificate of ${name} ends in ${daysLeft} days`];
   });
-  const open = keyFiles(config)
-    .filter((file) => (statSync(file).mode & 0o004) !== 0)
-    .map((file) => `${file} is a private key that everybody on this machine can read`);
-  return [...ends, ...open];
+  return ends;
 }
 
-function keyFiles({ tls, listeners }: Config): string[] {
+/** Private keys, passwords, and what can be played with hashes of them. */
+function readableSecrets({ tls, listeners, users, auth: { oauth } }: Config): string[] {
   const entries = [...tls.certificates, ...listeners.flatMap((one) => one.certificates ?? [])];
-  return [...(tls.key === undefined ? [] : [tls.key]), ...entries.map(({ key }) => key)];
+  return [tls.key, ...entries.map(({ key }) => key), tls.ticketSecret, users, oauth?.clientSecretFile]
+    .filter((file) => file !== undefined && ((statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o004) !== 0)
+    .map((file) => `${file} holds secrets, and everybody on this machine can read it`);
 }
 
 /**
