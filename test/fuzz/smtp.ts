@@ -30,12 +30,24 @@ async function playRound(seed: number): Promise<number> {
     // wait behind them, the peer hears the same in the same order, and the same is stored.
     const whole = await play(script, randomFrom(seed), () => SOCKET_READ_BYTES, late, false);
     const cut = await play(script, randomFrom(seed), (below) => 1 + random(Math.min(below, 40)), false, false);
-    if (whole.said !== cut.said) throw new Error(`cut differently, answered differently:\n${whole.said}\n---\n${cut.said}`);
-    if (JSON.stringify(whole.kit.taken) !== JSON.stringify(cut.kit.taken)) throw new Error('cut differently, stored differently');
+    // When a session that is going down finds nothing under way, and leaves, depends on what has come by then.
+    const drained = script.actions.some((action) => action.do === 'drain');
+    if (drained ? !agree(whole.said, cut.said) : whole.said !== cut.said)
+      throw new Error(`cut differently, answered differently:\n${whole.said}\n---\n${cut.said}`);
+    if (!drained && JSON.stringify(whole.kit.taken) !== JSON.stringify(cut.kit.taken))
+      throw new Error('cut differently, stored differently');
     return 2;
   }
   await play(script, randomFrom(seed), (below) => 1 + random(Math.min(below, 200)), late, true);
   return 1;
+}
+
+/** Is one of two the beginning of the other, but for the goodbye? */
+function agree(one: string, other: string): boolean {
+  const [short = '', long = ''] = [one, other]
+    .map((said) => said.replace(/421 4\.3\.2 .*/s, ''))
+    .sort((a, b) => a.length - b.length);
+  return long.startsWith(short);
 }
 
 /** Hooks of a round. Their answers depend only on how often they were asked, so cutting cannot change them. */
@@ -76,6 +88,20 @@ function otherListener(random: Random): Partial<Kit['profile']> {
   };
 }
 
+/** Answers that come late by the clock, which is a turn of the loop here; early talkers may be refused. */
+function delayAnswers(random: Random, kit: Kit): void {
+  const clock = {
+    ...kit.ports.clock,
+    after: (_ms: number, then: () => void): (() => void) => {
+      const turn = setImmediate(then);
+      return () => clearImmediate(turn);
+    },
+  };
+  Object.assign(kit.ports, { clock });
+  Object.assign(kit.profile.limits, { errorsBeforeDelay: random(4), errorDelayMs: 1000, bannerDelayMs: random(2) * 1000 });
+  Object.assign(kit.profile, { earlyTalkers: random(2) === 0 ? 'allow' : 'refuse' });
+}
+
 async function play(
   { dialog, actions }: Script<Dialog>,
   random: Random,
@@ -94,6 +120,7 @@ async function play(
     });
     Object.assign(kit.ports.hooks, hooksOf(random, late));
     if (random(2) === 0) Object.assign(kit.profile, otherListener(random));
+    if (random(3) === 0) delayAnswers(random, kit);
   }
   const prepare = kit.sink.prepare;
   if (events && prepare === undefined && random(4) === 0) kit.sink.prepare = (writer) => (writer.slow = true);
@@ -101,6 +128,8 @@ async function play(
   const client = clientOf(dialog);
   const session = createSmtpSession(kit.ports, kit.profile, { address: client, port: 1, sessionId: 'S' }, output);
   session.start();
+  // Who is early is told by the clock alone, and that is not the same twice.
+  if (!events && kit.profile.earlyTalkers === 'refuse') await settled(session);
   for (const action of actions) {
     if (action.do !== 'send') {
       if (!events) await settled(session);

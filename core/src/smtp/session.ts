@@ -133,7 +133,6 @@ class SmtpSession implements Session {
   drained(): void {
     if (this.#waiting !== 'peer') return;
     this.#goOn();
-    this.#leaveWhenIdle();
   }
 
   timedOut(): void {
@@ -278,6 +277,8 @@ class SmtpSession implements Session {
 
   /** Writes the replies of this turn in one piece, and reads on where reading was paused and nothing is waited for. */
   #endTurn(): void {
+    // The rest of a line that was refused before may have been all that was under way.
+    this.#leaveWhenIdle();
     this.#send();
     if (!this.#paused || this.#over || this.#waiting !== 'nothing') return;
     this.#paused = false;
@@ -295,8 +296,8 @@ class SmtpSession implements Session {
     } else if (conduct.delayMs > 0) {
       this.#later(conduct.delayMs, () => {
         this.#say(reply);
-        this.#goOn();
         this.#leaveWhenIdle();
+        if (!this.#over) this.#goOn();
       });
     } else {
       this.#say(reply);
@@ -350,6 +351,8 @@ class SmtpSession implements Session {
   #end(): void {
     this.#over = true;
     this.#cancelDelay?.();
+    // Nothing comes late any more.
+    if (this.#waiting === 'delay') this.#waiting = 'nothing';
     this.#conversation.over = true;
     this.#backlog.clear();
     // While a verdict is awaited a hook may be reading the message: it is given back when the hook is done.

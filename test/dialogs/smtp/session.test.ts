@@ -378,6 +378,20 @@ describe('going down', () => {
     expect(codes()).toEqual([220, 250, 421]);
   });
 
+  // Found by the fuzzer: it stayed until its timeout, since nothing answers the end of such a line.
+  it('leaves when a line that was refused in its middle has ended', () => {
+    const { output, session, send, codes } = open();
+    session.start();
+    send(`${GREETING}NOOP ${'x'.repeat(1000)}`);
+    session.drain();
+    expect(codes()).toEqual([220, 250, 500]);
+    send('QUI');
+    expect(output.closed).toBe(false);
+    send('T\r\n');
+    expect(codes()).toEqual([220, 250, 500, 421]);
+    expect(output.closed).toBe(true);
+  });
+
   it('waits for the answer of a message that is being stored, also when time is up', async () => {
     const message = heldStage<'message'>();
     const { session, send, codes, kit } = open({ hooks: { message: message.run } });
