@@ -1,4 +1,5 @@
 import { parseConfig } from '@posthorn/config';
+import { DEFAULT_AUTHENTICATOR_LIMITS } from '@posthorn/core/auth/password-authenticator';
 import { expect, test } from 'vitest';
 import { deliveryShare, shareOf, sizesOf } from './threads.ts';
 
@@ -18,6 +19,15 @@ test('auto follows the cores: one process for every eight, and one core of each 
 test('a number is taken as it is, and the rest follows from it', () => {
   expect(sizes('throughput: { processes: 4 }', 8)).toMatchObject({ processes: 4, sessionThreads: 1, pluginThreads: 1 });
   expect(sizes('throughput: { sessionThreads: 3, pluginThreads: 9 }', 2)).toMatchObject({ sessionThreads: 3, pluginThreads: 9 });
+});
+
+test('logins on all session threads leave threads for files', () => {
+  for (const cores of [1, 2, 8, 64]) {
+    for (const sessionThreads of ['auto', 1, 8, 32]) {
+      const of = sizes(`throughput: { sessionThreads: ${sessionThreads} }`, cores);
+      expect(of.fileThreads - DEFAULT_AUTHENTICATOR_LIMITS.maxComputing * of.sessionThreads).toBeGreaterThanOrEqual(4);
+    }
+  }
 });
 
 test('shares are rounded up and never nothing', () => {

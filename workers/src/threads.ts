@@ -17,11 +17,13 @@ export function sizesOf(throughput: Config['throughput'], cores = availableParal
   const processes =
     throughput.processes === 'auto' ? Math.max(1, Math.round(cores / CORES_FOR_EACH_PROCESS)) : throughput.processes;
   const share = Math.max(1, Math.floor(cores / processes));
+  const sessionThreads = throughput.sessionThreads === 'auto' ? Math.max(1, share - 1) : throughput.sessionThreads;
   return {
     processes,
-    sessionThreads: throughput.sessionThreads === 'auto' ? Math.max(1, share - 1) : throughput.sessionThreads,
+    sessionThreads,
     pluginThreads: throughput.pluginThreads === 'auto' ? Math.max(1, Math.ceil(share / 2)) : throughput.pluginThreads,
-    fileThreads: 4 + 2 * share,
+    // Each session thread computes two password hashes at once: however many log in, files have threads left.
+    fileThreads: 4 + 2 * Math.max(share, sessionThreads),
   };
 }
 
