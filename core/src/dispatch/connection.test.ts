@@ -127,3 +127,67 @@ test('a command that drips in has a deadline from the last answer, not from its 
   await once(client, 'end');
   expect(heard.join('')).toBe('220 hello\r\n250 ok\r\n421 timeout\r\n');
 });
+
+/** A connection whose session does nothing by itself; the test moves it. */
+function quiet() {
+  const state = { nowMs: 0, timedOut: 0, ended: [] as (string | undefined)[], output: undefined as SessionOutput | undefined };
+  const session: { -readonly [Key in keyof Session]: Session[Key] } = {
+    waitsFor: 'verdict',
+    start: () => undefined,
+    feed: () => undefined,
+    secured: () => undefined,
+    drained: () => undefined,
+    timedOut: () => void (state.timedOut += 1),
+    drain: () => undefined,
+    closed: () => undefined,
+  };
+  const connection = new Connection(accepted, {
+    implicitTls: false,
+    tls: undefined,
+    timeouts: TIMEOUTS,
+    memoryShort: () => false,
+    onHandshake: () => undefined,
+    now: () => state.nowMs,
+    open: (output) => {
+      state.output = output;
+      return session;
+    },
+    onEnd: (cause) => void state.ended.push(cause),
+  });
+  connection.start();
+  return { connection, session, state, write: (bytes: Uint8Array) => state.output!.write(bytes) };
+}
+
+test('a peer that sent its last command and half-closed has its answer, and then the end', async () => {
+  const { connection, session, state, write } = quiet();
+  const half = once(accepted, 'end');
+  client.end('DATA\r\n');
+  await half;
+  connection.sweep(1000);
+  expect(accepted.writableEnded).toBe(false);
+  write(Buffer.from('250 stored\r\n'));
+  session.waitsFor = 'command';
+  connection.sweep(2000);
+  const [answer] = (await once(client, 'data')) as [Buffer];
+  expect(answer.toString()).toBe('250 stored\r\n');
+  await once(client, 'close');
+  expect(state.ended).toEqual([undefined]);
+});
+
+test('a peer that takes no answer is timed out, also while the session waits for something else', async () => {
+  const { connection, state, write } = quiet();
+  client.pause();
+  while (write(Buffer.alloc(256 * 1024))) await new Promise((resolve) => setImmediate(resolve));
+  connection.sweep(300_000);
+  expect(state.timedOut).toBe(0);
+  connection.sweep(300_001);
+  expect(state.timedOut).toBe(1);
+});
+
+test('answers for a peer that takes none are not held without end', () => {
+  const { state, write } = quiet();
+  client.pause();
+  for (let at = 0; at < 100 && state.ended.length === 0; at += 1) write(Buffer.alloc(256 * 1024));
+  expect(state.ended).toEqual(['peer does not read']);
+  expect(accepted.destroyed).toBe(true);
+});
