@@ -55,3 +55,20 @@ it('is that of the bounce, too', async () => {
   await rig.send({ to: ['b@y.test'] });
   expect(rig.bounces.map(({ envelope }) => envelope.priority)).toEqual([7, undefined]);
 });
+
+it('is the order in which messages that are ready go into mailboxes', async () => {
+  await open([]);
+  const recipients = [{ address: 'a@x.test', mailbox: 'alice' }];
+  // More than go into mailboxes at once: the first are on their way before the others are there.
+  const ids = Array.from({ length: 10 }, (_, index) => rig.put({ to: [], text: `${index}`, envelope: { recipients } }));
+  for (const [priority, text] of [
+    [-1, 'least'],
+    [0, 'ordinary'],
+    [5, 'urgent'],
+  ] as const)
+    ids.push(rig.put({ to: [], text, envelope: { recipients, priority } }));
+  for (const id of ids) await rig.outcomes(id);
+  const texts = rig.mailboxes.get('alice')!.map(({ text }) => text.split('\r\n').at(-1));
+  expect(texts.indexOf('urgent')).toBe(1);
+  expect(texts.slice(-2)).toEqual(['ordinary', 'least']);
+});

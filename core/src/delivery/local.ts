@@ -7,6 +7,7 @@
 import type { Envelope } from '../mail/envelope.ts';
 import { type LocalMailbox, MailboxError } from '../maildrop/mailbox.ts';
 import type { Log } from '../observe/log.ts';
+import { insertRanked, type Ranked } from './rank.ts';
 import type { Result } from './reply.ts';
 
 export interface LocalPorts {
@@ -52,7 +53,7 @@ export async function deliverLocally(
 }
 
 /** One message for one mailbox. */
-export interface LocalJob {
+export interface LocalJob extends Ranked {
   readonly envelope: Envelope;
   readonly mailbox: string;
   readonly recipient: string;
@@ -70,7 +71,7 @@ export interface LocalLane {
 }
 
 /**
- * Deliveries into mailboxes, in order, so many at once.
+ * Deliveries into mailboxes, by rank, so many at once.
  * @param limit asked each time one could begin
  */
 export function createLocalLane(ports: LocalPorts, limit: () => number): LocalLane {
@@ -97,7 +98,7 @@ export function createLocalLane(ports: LocalPorts, limit: () => number): LocalLa
   return {
     submit(job) {
       if (draining) return job.done(undefined);
-      waiting.push(job);
+      insertRanked(waiting, job);
       pump();
     },
     pump,

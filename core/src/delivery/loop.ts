@@ -199,6 +199,8 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         indices.map(() => result),
         hop.key,
       );
+    const { priority = 0 } = envelope;
+    const rank = clock.monotonic() - priority * priorityStepMs;
     switch (hop.to) {
       case 'discard':
         return all({ outcome: 'delivered', reply: '250 2.0.0 discarded, as the route says' });
@@ -211,6 +213,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           envelope,
           mailbox: hop.mailbox,
           recipient,
+          rank,
           body,
           done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
         });
@@ -218,7 +221,6 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       default: {
         const recipients = indices.map((index) => envelope.recipients[index]!.address);
         // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
-        const { priority = 0 } = envelope;
         const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
         pool.submit(hop, {
           reversePath: envelope.reversePath,
@@ -230,8 +232,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           smtpUtf8,
           priority,
           requireTls: envelope.requireTls === true,
-          // As in queue/schedule: what is ready here is in no order any more.
-          rank: clock.monotonic() - priority * priorityStepMs,
+          rank,
           body: () => queue.body(envelope.id),
           done,
           tries: 0,

@@ -10,6 +10,7 @@
  * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
  */
+import { insertRanked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import type { SessionEnd } from './client.ts';
@@ -83,16 +84,8 @@ export class Destination {
   submit(job: Job): void {
     if (this.#draining) return job.done(undefined, this.hop.key);
     if (this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs) return this.#defer(job, this.#down.reply);
-    this.#enqueue(job);
+    insertRanked(this.#ready, job);
     this.pump();
-  }
-
-  /** Behind all that go before it: mostly the end. */
-  #enqueue(job: Job): void {
-    let at = this.#ready.length;
-    while (at > 0 && this.#ready[at - 1]!.rank > job.rank) at--;
-    if (at === this.#ready.length) this.#ready.push(job);
-    else this.#ready.splice(at, 0, job);
   }
 
   /** Gives ready messages to idle connections, and opens more where that is allowed. */

@@ -2,11 +2,12 @@
  * One message for one next hop, ready to be sent: made by delivery/loop, worked off by remote/destination.
  * A small message is read into memory when a connection is about to take it, never earlier; a large one is streamed.
  */
+import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import { WHOLE_BODY_BYTES } from './client.ts';
 import type { SendableMessage } from './connection.ts';
 
-export interface Job {
+export interface Job extends Ranked {
   readonly reversePath: string;
   readonly recipients: readonly string[];
   readonly sizeBytes: number;
@@ -17,8 +18,6 @@ export interface Job {
   readonly smtpUtf8: boolean;
   readonly priority: number;
   readonly requireTls: boolean;
-  /** Its turn among what is ready for the same hop: the lesser goes first. */
-  readonly rank: number;
   body(): AsyncIterable<Uint8Array>;
   /**
    * Called once.
