@@ -102,4 +102,26 @@ describe('a configured next hop', () => {
   it.each(['http://x.test', 'smtp://', 'nonsense'])('is a TypeError when it is none: %s', (via) => {
     expect(() => parseVia(via, 'never')).toThrow(TypeError);
   });
+
+  it('has a key of its own for each trust that a message needs, so that no connection is shared', () => {
+    const route = makeRouter(rules({ via: 'smtp://hub.test' }));
+    const keys = [{}, { requireTls: true }, { requireTls: true, reversePath: '' }, { tlsOptional: true }] as const;
+    expect(keys.map((envelope) => route({ address: 'a@y.test' }, envelope).key)).toEqual([
+      'smtp://hub.test:25',
+      'smtp://hub.test:25 requiretls',
+      'smtp://hub.test:25 protected',
+      'smtp://hub.test:25 optional',
+    ]);
+  });
+
+  it('needs no TLS for REQUIRETLS where LMTP goes over no network (RFC 8689 §4.4), and is refused where TLS is never used', () => {
+    const hopTo = (deliver: string) =>
+      makeRouter(rules({ tls: 'never' }, { 'ours.test': { deliver } }))({ address: 'a@ours.test' }, { requireTls: true });
+    for (const here of ['lmtp:/run/lmtp', 'lmtp://127.0.0.1:24', 'lmtp://[::1]:24', 'lmtp://localhost:24']) {
+      expect(hopTo(here)).toMatchObject({ to: 'host', protocol: 'lmtp' });
+    }
+    for (const away of ['lmtp://10.0.0.5:24', 'smtp://127.0.0.1:25']) {
+      expect(hopTo(away)).toMatchObject({ to: 'refused', reply: expect.stringMatching(/^550 5\.7\.10 /) });
+    }
+  });
 });

@@ -7,7 +7,7 @@
  */
 import { domainToASCII } from 'node:url';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
-import { addressLiteral } from '../wire/address-literal.ts';
+import { addressLiteral, isLoopback } from '../wire/address-literal.ts';
 
 export type TlsMode = 'opportunistic' | 'never' | 'required';
 
@@ -135,10 +135,15 @@ function trustFor({ requireTls, tlsOptional, reversePath }: Passport): Trust | u
   return tlsOptional === true ? 'optional' : undefined;
 }
 
+/** Given to who keeps the mail on this machine (RFC 8689 §4.4): that goes over no network, and no further. */
+function isDeliveredHere(hop: RemoteHop): boolean {
+  if (hop.to !== 'host' || hop.protocol !== 'lmtp') return false;
+  return hop.socketPath !== undefined || hop.host === 'localhost' || isLoopback(hop.host);
+}
+
 /** The same hop for what needs another trust than most mail. */
 function withTrust(hop: RemoteHop, trust: Trust | undefined): NextHop {
-  // What reaches a socket of this machine goes over no network.
-  if (trust === undefined || (hop.to === 'host' && hop.socketPath !== undefined)) return hop;
+  if (trust === undefined || isDeliveredHere(hop)) return hop;
   if (trust !== 'optional' && hop.tls === 'never') {
     const reply = '550 5.7.10 message needs TLS, which is never used here';
     return { to: 'refused', key: `refused ${reply}`, reply };
