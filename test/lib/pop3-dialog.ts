@@ -16,7 +16,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
-import { createPop3Session } from '@posthorn/core/pop3/session';
+import { createPop3Session, type Pop3Peer } from '@posthorn/core/pop3/session';
 import { createPop3Kit, type Pop3Kit, type Pop3KitOptions, type TestMessage } from './pop3-ports.ts';
 import { RecordingOutput, settled } from './smtp-ports.ts';
 import { formsOf, tlsOf } from './test-tls.ts';
@@ -91,19 +91,12 @@ export async function playPop3Dialog(
 ): Promise<PlayedPop3> {
   const kit = kitOf(dialog, ports);
   const output = new RecordingOutput();
-  const peer = { address: dialog.settings.get('client')?.[0] ?? '192.0.2.7', port: 4025, sessionId: 'S1' };
-  const tls = tlsOf('X', (dialog.settings.get('tls-has')?.[0] ?? '').split(' '));
-  const session = createPop3Session(
-    kit.ports,
-    kit.profile,
-    dialog.settings.has('implicit-tls') ? { ...peer, tls } : peer,
-    output,
-  );
+  const session = createPop3Session(kit.ports, kit.profile, peerOf(dialog), output);
   session.start();
   await settled(session);
   let late: PlayedPop3['late'];
   for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
-    if (step.do === 'tls') session.secured(tls);
+    if (step.do === 'tls') session.secured(tlsFactsOf(dialog));
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
     else if (step.do === 'lost') session.closed();
@@ -158,7 +151,17 @@ function cut(bytes: Buffer, cutting: Cutting): Buffer[] {
   return chunks;
 }
 
-function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'streamBytes'>): Pop3Kit {
+export function tlsFactsOf(dialog: Pop3Dialog): ReturnType<typeof tlsOf> {
+  return tlsOf('X', (dialog.settings.get('tls-has')?.[0] ?? '').split(' '));
+}
+
+export function peerOf(dialog: Pop3Dialog): Pop3Peer {
+  const peer = { address: dialog.settings.get('client')?.[0] ?? '192.0.2.7', port: 4025, sessionId: 'S1' };
+  return dialog.settings.has('implicit-tls') ? { ...peer, tls: tlsFactsOf(dialog) } : peer;
+}
+
+/** The ports of a dialogue. @param ports how they answer. */
+export function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 'streamBytes'>): Pop3Kit {
   const profile: Record<string, unknown> = {};
   for (const pair of (dialog.settings.get('profile') ?? []).join(' ').split(' ')) {
     const [key = '', value = ''] = pair.split('=');
