@@ -21,7 +21,9 @@ export const limitsSchema = z
     maxUnknownCommands: count(1).default(10).describe('Unknown commands before the session is closed.'),
     maxIdleCommands: count(1)
       .optional()
-      .describe('NOOP, RSET, VRFY and HELP (POP3: NOOP, RSET, CAPA) in a row without a message; default 100, for POP3 1000.'),
+      .describe(
+        'NOOP, RSET, VRFY and HELP (POP3: NOOP, RSET, CAPA, UTF8, LANG) in a row without a message; default 100, for POP3 1000.',
+      ),
     maxCommands: count(100)
       .optional()
       .describe('Commands of any kind without a message at their end; default 1000 and twice `maxRecipients`.'),

@@ -100,3 +100,8 @@ it('gives ASCII with whole lines whatever the header is', () => {
     expect(/(?<!\r)\n|\r(?!\n)|\r\n\r\n|[^\n]$/.test(made.toString('latin1'))).toBe(false);
   }
 });
+
+it('writes no more than so much anew: what is over it goes, and the rest stays', () => {
+  const lines = inAscii('Subject: ü', `To: ${'ü@a.test,'.repeat(50_000)}`, 'X-Long: ü', 'Z: 2')!;
+  expect(lines).toEqual([`Subject: ${word('ü')}`, 'Z: 2']);
+});

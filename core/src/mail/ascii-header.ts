@@ -19,6 +19,8 @@ const NO_WORDS =
 
 /** Stands where an address was that ASCII cannot say; nobody has it (RFC 6858 §2.1). */
 const NOBODY = 'invalid@internationalized-address.invalid';
+/** Fields to be written anew, in all: a list of a hundred thousand addresses would become megabytes. What is more goes. */
+const MAX_CONVERTED_BYTES = 32 * 1024;
 /** RFC 2047 §2: 75 characters with `=?UTF-8?B?` and `?=`. */
 const WORD_BYTES = 45;
 
@@ -37,20 +39,20 @@ export function asciiHeader(header: Buffer): Buffer | undefined {
   if (isAscii(header) || !isUtf8(header)) return undefined;
   const pieces: Uint8Array[] = [];
   let from = 0;
+  let leftBytes = MAX_CONVERTED_BYTES;
   for (const field of scanHeader(header)) {
     // What stands between fields is none: it is kept where it is ASCII.
     if (field.from > from) pieces.push(ifAscii(header.subarray(from, field.from)));
     const bytes = header.subarray(field.from, field.to);
     from = field.to;
-    if (isAscii(bytes)) pieces.push(bytes);
-    else
-      pieces.push(
-        surrogate(
-          field.name,
-          header.toString('utf8', field.from, field.valueFrom),
-          bytes.toString('utf8', field.valueFrom - field.from),
-        ),
-      );
+    if (isAscii(bytes)) {
+      pieces.push(bytes);
+      continue;
+    }
+    leftBytes -= bytes.length;
+    if (leftBytes < 0) continue;
+    const label = header.toString('utf8', field.from, field.valueFrom);
+    pieces.push(surrogate(field.name, label, bytes.toString('utf8', field.valueFrom - field.from)));
   }
   pieces.push(ifAscii(header.subarray(from)));
   return Buffer.concat(pieces);
