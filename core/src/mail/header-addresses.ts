@@ -4,7 +4,7 @@
  * pass without going back: a header of nothing but brackets takes no longer than any other of its size. Of libraries for
  * this, one takes what no grammar has, another needs 145 ms for a thousand addresses.
  */
-import { type Address, parseMailbox, parsePath } from '../wire/address.ts';
+import { type Address, parseMailbox } from '../wire/address.ts';
 
 /** `before`: a display name or a bare address; `inside` of angle brackets; `after` them, where nothing may stand. */
 type Place = 'before' | 'inside' | 'after';
@@ -45,14 +45,11 @@ export function readAddressList(value: string): readonly Address[] | undefined {
     words = [];
     return true;
   };
-  /** Angle brackets are closed; a route in them says nothing. */
+  /** Angle brackets are closed. The route that RFC 822 had in them (`@a,@b:`) is nobody's address, and none is read. */
   const close = (): boolean => {
-    const text = words.join('');
-    const path = parsePath(`<${text}>`, 0, 'nothing');
-    if (place !== 'inside' || !path.ok || path.address === null || path.end !== text.length + 2) return false;
-    found.push(path.address);
+    const address = place === 'inside' ? parseMailbox(words.join('')) : undefined;
     place = 'after';
-    return true;
+    return address !== undefined && found.push(address) > 0;
   };
 
   for (let at = 0; at < value.length;) {
@@ -73,12 +70,11 @@ export function readAddressList(value: string): readonly Address[] | undefined {
       words = [];
     } else if (character === '>') {
       right = close();
-    } else if ((character === ',' || character === ':') && place === 'inside') {
-      right = add(character);
     } else if (character === ',') {
       right = finish();
     } else if (character === ':') {
-      right = place === 'before' && !inGroup && words.length > 0;
+      // A name that looks like an address could be taken for one.
+      right = place === 'before' && !inGroup && words.length > 0 && !words.some((word) => /^[^"].*@|^@/.test(word));
       inGroup = true;
       words = [];
     } else if (character === ';') {

@@ -18,11 +18,6 @@ export const eachRecipient353 = new Reply(353, '', 'A reply for each recipient f
 export const startMail354 = new Reply(354, '', 'End data with <CR><LF>.<CR><LF>');
 export const authenticated235 = new Reply(235, '2.7.0', 'Authentication successful');
 export const cannotVerify252 = new Reply(252, '2.5.0', 'Cannot VRFY user, but will accept message and attempt delivery');
-export const help214 = new Reply(
-  214,
-  '2.0.0',
-  'Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS AUTH\nSee RFC 5321',
-);
 
 // Commands that are wrong in form.
 export const unknownCommand500 = new Reply(500, '5.5.1', 'Command unrecognized');

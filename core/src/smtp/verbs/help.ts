@@ -1,5 +1,13 @@
-/** HELP (RFC 5321 §4.1.1.8): the same few lines for every argument. */
-import type { Reply } from '../../wire/reply.ts';
-import { help214 } from '../replies.ts';
+/** HELP (RFC 5321 §4.1.1.8): the verbs of this listener, the same for every argument. */
+import { Reply } from '../../wire/reply.ts';
+import type { Conversation } from '../conversation.ts';
 
-export const help = (): Reply => help214;
+export function help({ profile, isLmtp, offersStartTls }: Conversation): Reply {
+  const verbs = [
+    isLmtp ? 'LHLO' : 'HELO EHLO',
+    'MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT',
+    ...(offersStartTls ? ['STARTTLS'] : []),
+    ...(profile.kind === 'submission' ? ['AUTH'] : []),
+  ];
+  return new Reply(214, '2.0.0', `Commands: ${verbs.join(' ')}\nSee RFC ${isLmtp ? '2033' : '5321'}`);
+}
