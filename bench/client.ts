@@ -77,7 +77,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
       hostname: 'bench.example',
       config: {
         domains: {},
-        relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false },
+        relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false },
         throughput: { deliveryConcurrency: connections, deliveryConcurrencyPerDestination: connections },
         queue: { priorityStep: 600_000 },
       },

@@ -170,6 +170,12 @@ export const configSchema = z.strictObject({
         .enum(['opportunistic', 'never', 'required'])
         .default('opportunistic')
         .describe('TLS to other servers; `required` defers mail where it is not offered.'),
+      convertSigned: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Signed and encrypted mail with 8-bit content is converted, which breaks it, for a server that takes none; `false`: it bounces.',
+        ),
       mtaSts: z
         .boolean()
         .default(true)

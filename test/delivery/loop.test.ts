@@ -143,7 +143,7 @@ describe('routes', () => {
   it('change on reload', async () => {
     const [one, two] = [await sinkOf(), await sinkOf()];
     const relay = (port: number) =>
-      ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false }) as const;
+      ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false }) as const;
     const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 5 };
     const queue = { priorityStep: 60_000 };
     const rig = rigOf({ config: { relay: relay(one.port), throughput } });
@@ -160,7 +160,7 @@ describe('routes', () => {
     expect(rig.delivery.sizes().inFlight).toBe(0);
     rig.delivery.reload({
       domains: {},
-      relay: { via: null, routes: [], port: 25, tls: 'never', mtaSts: false },
+      relay: { via: null, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false },
       throughput: { ...throughput, deliveryConcurrency: 1 },
       queue: { priorityStep: 60_000 },
     });

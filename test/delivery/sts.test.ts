@@ -104,7 +104,7 @@ describe('a policy in force', () => {
     expect(asked).toHaveLength(1);
     rig.delivery.reload({
       domains: {},
-      relay: { via: null, routes: [], port: peer.port, tls: 'opportunistic', mtaSts: true },
+      relay: { via: null, routes: [], port: peer.port, tls: 'opportunistic', mtaSts: true, convertSigned: false },
       throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 },
       queue: { priorityStep: 60_000 },
     });

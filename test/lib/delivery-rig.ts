@@ -155,7 +155,15 @@ export function makeRig(options: RigOptions = {}): Rig {
     throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 5 },
     queue: { priorityStep: 60_000 },
     ...options.config,
-    relay: { via: null, routes: [], port: 25, tls: 'opportunistic', mtaSts: true, ...options.config?.relay },
+    relay: {
+      via: null,
+      routes: [],
+      port: 25,
+      tls: 'opportunistic',
+      mtaSts: true,
+      convertSigned: false,
+      ...options.config?.relay,
+    },
   };
   const delivery = createDelivery(ports, {
     config,

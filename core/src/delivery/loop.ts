@@ -92,6 +92,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         hostname,
         concurrency: Math.max(1, concurrency),
         perDestination: throughput.deliveryConcurrencyPerDestination,
+        convertsSealed: rules.relay.convertSigned,
         ...(timeouts === undefined ? {} : { timeouts }),
       },
       {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeRouter, parseVia, type RouteRules } from './route.ts';
 
-const RELAY = { via: null, routes: [], port: 25, tls: 'opportunistic', mtaSts: true } as const;
+const RELAY = { via: null, routes: [], port: 25, tls: 'opportunistic', mtaSts: true, convertSigned: false } as const;
 const rules = (over: Partial<RouteRules['relay']> = {}, domains: RouteRules['domains'] = {}): RouteRules => ({
   domains,
   relay: { ...RELAY, ...over },

@@ -30,6 +30,8 @@ export interface RouteRules {
     readonly tls: TlsMode;
     /** What domains publish about TLS to them is heeded. */
     readonly mtaSts: boolean;
+    /** Signed and encrypted mail is converted like other for hosts that do not take it as it is. */
+    readonly convertSigned: boolean;
   };
 }
 

@@ -100,6 +100,7 @@ export class SmtpClient {
 
   /** Why this peer cannot take the message at all, as a permanent reply; undefined when it can be sent. */
   refusal(message: OutgoingMessage): string | undefined {
+    if (message.unfit !== undefined) return message.unfit;
     const limit = this.#capabilities.size;
     if (limit !== undefined && limit > 0 && message.sizeBytes > limit) {
       return `552 5.3.4 message of ${message.sizeBytes} bytes is larger than the ${limit} bytes the mail host takes`;
@@ -112,7 +113,7 @@ export class SmtpClient {
     if (message.smtpUtf8 === true && !this.#capabilities.smtpUtf8) {
       return '553 5.6.7 message needs SMTPUTF8 and the mail host does not offer it';
     }
-    // RFC 6152 §3: convert, or fail for good. Sending 8-bit bytes anyway would let a 7-bit hop corrupt them unseen.
+    // RFC 6152 §3: convert (remote/job), or fail for good. Sent anyway, a 7-bit hop would corrupt it unseen.
     if (message.eightBit && message.binary !== true && !this.#capabilities.eightBitMime) {
       return '554 5.6.3 message has 8-bit content and the mail host does not offer 8BITMIME';
     }

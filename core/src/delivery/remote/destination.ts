@@ -23,6 +23,8 @@ export type DestinationOptions = OpenerPorts['options'] & {
   readonly connections: number;
   /** Messages over one connection. */
   readonly messagesPerConnection: number;
+  /** Signed and encrypted mail is converted like other for hosts that do not take it as it is. */
+  readonly convertsSealed: boolean;
   /** How long a destination that cannot be reached is left alone. */
   readonly downMs: number;
 };
@@ -244,7 +246,7 @@ export class Destination {
     line.next = 'preparing';
     this.#preparing++;
     this.#host.setIdle(line.connection, false);
-    prepare(job, line.connection.client.capabilities.eightBitMime).then(
+    prepare(job, line.connection.client.capabilities, this.#host.options.convertsSealed).then(
       (prepared) => {
         this.#preparing--;
         this.#prepared(line, prepared);

@@ -2,8 +2,12 @@
  * One message for one next hop, ready to be sent: made by delivery/loop, worked off by remote/destination.
  * A small message is read into memory when a connection is about to take it, never earlier; a large one is streamed.
  */
+import { isAscii } from 'node:buffer';
+import { isAscii as isAsciiText } from '../../wire/address.ts';
+import { convert, headersAreAscii, type Plan, survey } from '../convert/convert.ts';
 import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
+import type { Capabilities } from './capabilities.ts';
 import { WHOLE_BODY_BYTES } from './client.ts';
 import type { SendableMessage } from './connection.ts';
 
@@ -33,11 +37,6 @@ export interface Prepared extends SendableMessage {
   readonly job: Job;
 }
 
-function hasEightBit(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) if (bytes[at]! > 127) return true;
-  return false;
-}
-
 /** The bytes of a body of known size. */
 async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Promise<Uint8Array> {
   const whole = Buffer.allocUnsafe(sizeBytes);
@@ -52,30 +51,55 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
 }
 
 /**
- * Gets a job ready for a connection.
- * @param peerTakesEightBit when not, the bytes are looked at: most mail declared as 8BITMIME has no 8-bit byte in it
+ * Gets a job ready for a connection. A message that its host takes as it is costs a glance at most; another one is
+ * converted (delivery/convert), or gets the reply it deserves in `unfit`.
+ * @param peer what the host offers that is connected to: another MX of the same domain may offer something else
+ * @param convertsSealed signed and encrypted mail is converted like other
  * @throws StoreError, or Error when the bytes do not match the envelope
  */
-export async function prepare(job: Job, peerTakesEightBit: boolean): Promise<Prepared> {
-  const { reversePath, recipients, sizeBytes, binary, smtpUtf8, priority, requireTls } = job;
+export async function prepare(job: Job, peer: Capabilities, convertsSealed: boolean): Promise<Prepared> {
+  const { reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
-  let { eightBit } = job;
-  if (eightBit && !peerTakesEightBit) {
-    eightBit = false;
-    if (content !== undefined) eightBit = hasEightBit(content);
-    else for await (const chunk of job.body()) if ((eightBit ||= hasEightBit(chunk))) break;
+  const body = content === undefined ? () => job.body() : () => once(content);
+  const asItIs = { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls, content, body };
+  if (smtpUtf8 && !peer.smtpUtf8) {
+    // RFC 6531 §3.2 is about what has more than ASCII in it; many clients say SMTPUTF8 of all their mail.
+    if (![reversePath, ...recipients].every(isAsciiText) || !(await headersAreAscii(body()))) return asItIs;
+    return fitFor(peer, { ...asItIs, smtpUtf8: false }, convertsSealed);
   }
-  return {
-    job,
-    reversePath,
-    recipients,
-    sizeBytes,
-    eightBit,
-    binary,
-    smtpUtf8,
-    priority,
-    requireTls,
-    content,
-    body: () => job.body(),
-  };
+  return fitFor(peer, asItIs, convertsSealed);
+}
+
+async function fitFor(peer: Capabilities, message: Prepared, convertsSealed: boolean): Promise<Prepared> {
+  const { binary, smtpUtf8, content } = message;
+  if (binary === true && !peer.binaryMime) {
+    return changed(message, await survey(message.body(), peer.eightBitMime ? '8bit' : '7bit', convertsSealed));
+  }
+  if (peer.eightBitMime) {
+    // Not every client declares what is 8-bit, and what is large was not looked at.
+    return message.eightBit || (content !== undefined && isAscii(content)) ? message : { ...message, eightBit: true };
+  }
+  if (binary === true || smtpUtf8 === true) return message;
+  for await (const chunk of message.body()) {
+    if (!isAscii(chunk)) return changed(message, await survey(message.body(), '7bit', convertsSealed));
+  }
+  return { ...message, eightBit: false };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** The message in the form of the plan; a large one is converted as it is sent, and once before for its size. */
+async function changed(message: Prepared, plan: Plan | string): Promise<Prepared> {
+  if (typeof plan === 'string') return { ...message, unfit: plan };
+  const body = (): AsyncIterable<Uint8Array> => convert(message.body(), plan);
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of body()) {
+    sizeBytes += chunk.length;
+    if (message.content !== undefined) chunks.push(chunk);
+  }
+  const content = message.content === undefined ? undefined : Buffer.concat(chunks);
+  return { ...message, sizeBytes, eightBit: plan.target === '8bit', binary: false, content, body };
 }

@@ -16,6 +16,7 @@ export interface PoolOptions {
   /** Connections in all, at least 1. */
   readonly concurrency: number;
   readonly perDestination: number;
+  readonly convertsSealed?: boolean;
   readonly messagesPerConnection?: number;
   readonly downMs?: number;
   readonly avoidMs?: number;
@@ -51,6 +52,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
     hostname: options.hostname,
     timeouts: { ...defaultTimeouts, ...options.timeouts },
     connections: options.perDestination,
+    convertsSealed: options.convertsSealed ?? false,
     messagesPerConnection: options.messagesPerConnection ?? 500,
     downMs: options.downMs ?? 60_000,
     avoidMs: options.avoidMs ?? 600_000,

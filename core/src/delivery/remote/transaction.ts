@@ -25,6 +25,8 @@ export interface OutgoingMessage {
   readonly priority?: number;
   /** REQUIRETLS (RFC 8689); the connection was opened for it. */
   readonly requireTls?: boolean;
+  /** It cannot be made fit for the peer: the permanent reply that says why. */
+  readonly unfit?: string;
   /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
   readonly content: Uint8Array | undefined;
 }

@@ -1,0 +1,216 @@
+/**
+ * Walks the structure of a MIME message as its bytes come by, and hands on every one of them as what it is (RFC 2046 §5.1).
+ * Used by convert/convert, twice for a message. Pure; memory is bounded by the header of one entity.
+ * A line is a delimiter only where it is one whole: a boundary that begins with another is not mistaken for it. Outer
+ * boundaries count inside of inner parts, so that a part without its end does not swallow what follows.
+ */
+import { type Entity, type EntityContext, readEntity } from './entity.ts';
+
+/** All bytes of the message come by in order. Buffers are only lent. */
+export interface Visitor {
+  /** An entity begins: the lines of its header, in `entity.header`. */
+  enter(entity: Entity): void;
+  /** The empty line behind a header. */
+  blank(bytes: Uint8Array): void;
+  /** Content of the entity, which is no multipart and no message. The line end before a delimiter is not of it. */
+  content(bytes: Uint8Array): void;
+  /** The content ended; `atEnd`: with the message, and not at a delimiter. Only for entities that have `content`. */
+  leave(atEnd: boolean): void;
+  /** What stands before the first part of a multipart, or behind the last. */
+  filler(bytes: Uint8Array): void;
+  /** A delimiter with the line ends around it. */
+  delimiter(bytes: Uint8Array): void;
+}
+
+interface Level {
+  readonly boundary: Buffer;
+  readonly isDigest: boolean;
+  closed: boolean;
+}
+
+/** Of the header of one entity. */
+const MAX_HEADER_BYTES = 256 * 1024;
+const MAX_DEPTH = 100;
+const MAX_ENTITIES = 10_000;
+/** A line that is longer is no delimiter: boundary and blanks behind it. */
+const MAX_DELIMITER = 1000;
+const CRLF = Buffer.from('\r\n');
+const DELIMITER_START = Buffer.from('\r\n--');
+
+export const TOO_COMPLEX = '554 5.6.3 message has too many parts, or too large headers of parts, to be converted';
+
+export class Walker {
+  readonly #visitor: Visitor;
+  readonly #opensSealed: boolean;
+  readonly #levels: Level[] = [];
+  #state: 'header' | 'content' | 'filler' = 'header';
+  /** What the next header is of. */
+  #next: Pick<EntityContext, 'isMessage' | 'inDigest'> = { isMessage: true, inDigest: false };
+  #header: Buffer[] = [];
+  #headerBytes = 0;
+  #entities = 0;
+  #rest: Buffer = Buffer.alloc(0);
+  /** The next byte begins a line, and the line end before it is gone already. */
+  #atLineStart = false;
+  #problem: string | undefined;
+
+  constructor(visitor: Visitor, opensSealed: boolean) {
+    this.#visitor = visitor;
+    this.#opensSealed = opensSealed;
+  }
+
+  /** Why the message cannot be walked any further, as a reply. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#take(
+      this.#rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([this.#rest, chunk]),
+      false,
+    );
+  }
+
+  end(): void {
+    this.#take(this.#rest, true);
+    if (this.#problem !== undefined) return;
+    if (this.#state === 'header') this.#enter();
+    if (this.#state === 'content') this.#visitor.leave(true);
+  }
+
+  #take(bytes: Buffer, final: boolean): void {
+    let at = 0;
+    while (this.#problem === undefined && at < bytes.length) {
+      const next = this.#state === 'header' ? this.#takeHeader(bytes, at, final) : this.#takeBody(bytes, at, final);
+      if (next === at) break;
+      at = next;
+    }
+    // A copy: the chunk was only lent.
+    this.#rest = at === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(at));
+  }
+
+  /** @returns where to go on; `at` when more bytes are needed */
+  #takeHeader(bytes: Buffer, at: number, final: boolean): number {
+    const found = bytes.indexOf(CRLF, at);
+    const lineEnd = found < 0 ? bytes.length : found;
+    if (this.#headerBytes + lineEnd - at > MAX_HEADER_BYTES) return this.#giveUp(at);
+    if (found < 0 && !final) return at;
+    const end = found < 0 ? bytes.length : found + 2;
+    if (lineEnd === at) {
+      this.#enter();
+      this.#visitor.blank(bytes.subarray(at, end));
+      this.#atLineStart = true;
+      return end;
+    }
+    if (this.#isDelimiter(bytes, at, lineEnd)) {
+      this.#enter();
+      return this.#takeDelimiter(bytes, at, at, lineEnd, end);
+    }
+    this.#header.push(Buffer.from(bytes.subarray(at, end)));
+    this.#headerBytes += end - at;
+    return end;
+  }
+
+  /** The header is whole: the entity begins, and what its content is decides how to go on. */
+  #enter(): void {
+    const context = { ...this.#next, opensSealed: this.#opensSealed };
+    const entity = readEntity(Buffer.concat(this.#header), context);
+    this.#header = [];
+    this.#headerBytes = 0;
+    this.#visitor.enter(entity);
+    if (++this.#entities > MAX_ENTITIES) return void this.#giveUp(0);
+    if (entity.kind === 'message') {
+      this.#next = { isMessage: true, inDigest: false };
+    } else if (entity.boundary !== undefined) {
+      this.#levels.push({ boundary: entity.boundary, isDigest: entity.isDigest, closed: false });
+      this.#state = 'filler';
+      if (this.#levels.length > MAX_DEPTH) this.#giveUp(0);
+    } else this.#state = 'content';
+  }
+
+  #takeBody(bytes: Buffer, at: number, final: boolean): number {
+    if (this.#atLineStart) {
+      if (bytes.length - at < 2 && !final) return at;
+      if (bytes[at] === 45 && bytes[at + 1] === 45) return this.#takeCandidate(bytes, at, at, final);
+      this.#atLineStart = false;
+    }
+    const found = bytes.indexOf(DELIMITER_START, at);
+    if (found < 0) {
+      // The end of these bytes may be the beginning of a delimiter.
+      const end = final ? bytes.length : bytes.length - tailOf(bytes, at);
+      this.#emit(bytes.subarray(at, end));
+      return end;
+    }
+    this.#emit(bytes.subarray(at, found));
+    return this.#takeCandidate(bytes, found, found + 2, final);
+  }
+
+  /** @param from of the line end before it, or of the line where that is gone. @param line where the line begins */
+  #takeCandidate(bytes: Buffer, from: number, line: number, final: boolean): number {
+    const found = bytes.indexOf(CRLF, line);
+    if (found < 0 && !final && bytes.length - line <= MAX_DELIMITER) return from;
+    const lineEnd = found < 0 ? bytes.length : found;
+    if (lineEnd - line <= MAX_DELIMITER && this.#isDelimiter(bytes, line, lineEnd)) {
+      return this.#takeDelimiter(bytes, from, line, lineEnd, found < 0 ? lineEnd : found + 2);
+    }
+    // Its own line end may belong to a delimiter.
+    this.#atLineStart = false;
+    const end = line + 2;
+    this.#emit(bytes.subarray(from, end));
+    return end;
+  }
+
+  #emit(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (this.#state === 'filler') this.#visitor.filler(bytes);
+    else this.#visitor.content(bytes);
+  }
+
+  #isDelimiter(bytes: Buffer, line: number, lineEnd: number): boolean {
+    return this.#levelOf(bytes, line, lineEnd) !== undefined;
+  }
+
+  /** The innermost multipart that the line is a delimiter of. */
+  #levelOf(bytes: Buffer, line: number, lineEnd: number): { readonly index: number; readonly closes: boolean } | undefined {
+    if (bytes[line] !== 45 || bytes[line + 1] !== 45) return undefined;
+    let end = lineEnd;
+    while (end > line + 2 && (bytes[end - 1] === 32 || bytes[end - 1] === 9)) end--;
+    for (let index = this.#levels.length - 1; index >= 0; index--) {
+      const { boundary, closed } = this.#levels[index]!;
+      if (closed) continue;
+      const length = end - line - 2;
+      const closes = length === boundary.length + 2 && bytes[end - 1] === 45 && bytes[end - 2] === 45;
+      if ((closes || length === boundary.length) && boundary.equals(bytes.subarray(line + 2, line + 2 + boundary.length))) {
+        return { index, closes };
+      }
+    }
+    return undefined;
+  }
+
+  #takeDelimiter(bytes: Buffer, from: number, line: number, lineEnd: number, end: number): number {
+    const { index, closes } = this.#levelOf(bytes, line, lineEnd)!;
+    if (this.#state === 'content') this.#visitor.leave(false);
+    this.#visitor.delimiter(bytes.subarray(from, end));
+    this.#levels.length = index + 1;
+    const level = this.#levels[index]!;
+    level.closed = closes;
+    this.#state = closes ? 'filler' : 'header';
+    this.#next = { isMessage: false, inDigest: level.isDigest };
+    this.#atLineStart = closes;
+    return end;
+  }
+
+  #giveUp(at: number): number {
+    this.#problem = TOO_COMPLEX;
+    return at;
+  }
+}
+
+/** How many bytes at the end could begin `\r\n--`. */
+function tailOf(bytes: Buffer, at: number): number {
+  const most = Math.min(3, bytes.length - at);
+  for (let length = most; length > 0; length--) {
+    if (DELIMITER_START.subarray(0, length).equals(bytes.subarray(bytes.length - length))) return length;
+  }
+  return 0;
+}
