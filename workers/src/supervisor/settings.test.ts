@@ -8,6 +8,26 @@ import { ensureCertificate } from './certificate.ts';
 import { readConfig, SettingsError } from './settings.ts';
 import { readIdentity, readTls } from './tls-files.ts';
 
+/** On secp256k1, good for a hundred years. */
+const COIN_CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBgTCCASigAwIBAgIUYnHIFOS3utu0p9N9zpzXtGyFmAYwCgYIKoZIzj0EAwIw
+FzEVMBMGA1UEAwwMY29pbi5leGFtcGxlMCAXDTI2MTEyNjEzMTUxMVoYDzIxMjYx
+MTAyMTMxNTExWjAXMRUwEwYDVQQDDAxjb2luLmV4YW1wbGUwVjAQBgcqhkjOPQIB
+BgUrgQQACgNCAARWbsbuUeUvlyXbTOGQRQPValuGAeUIrShiowU/VUzod4osQ8iA
+k6hFBrd/IGrk/wSToka4z3PdvGQIhaE29gpHo1MwUTAdBgNVHQ4EFgQUJwKYEn7y
+cmp4lRRNTqJoCcqO4tUwHwYDVR0jBBgwFoAUJwKYEn7ycmp4lRRNTqJoCcqO4tUw
+DwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBBQporBwg/wpj3WAQ5
+ZCZps0HV5tyRv+kkv8j2josfxgIgKAh6EqP1LMFJ7M32ZUG59W4fpKoSKkL1DjSH
+hhqE1u0=
+-----END CERTIFICATE-----
+`;
+const COIN_KEY = `-----BEGIN PRIVATE KEY-----
+MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgNJynhXhlpxkOT/EMlJ1/
+XWYSTGhjeXCKtJwp6FXWJtOhRANCAARWbsbuUeUvlyXbTOGQRQPValuGAeUIrShi
+owU/VUzod4osQ8iAk6hFBrd/IGrk/wSToka4z3PdvGQIhaE29gpH
+-----END PRIVATE KEY-----
+`;
+
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'settings-'));
@@ -39,6 +59,16 @@ describe('a certificate', () => {
     });
     writeFileSync(one.key, locked);
     expect(() => readIdentity(one, 'tls')).toThrow(/^tls\.key: .*locked\.key has a passphrase/);
+  });
+
+  it('has a key on a curve that TLS knows', () => {
+    // Made by a tool of coins; Node can sign with it, and no handshake could.
+    const files = { certificate: join(folder, 'coin.pem'), key: join(folder, 'coin.key') };
+    writeFileSync(files.certificate, COIN_CERTIFICATE);
+    writeFileSync(files.key, COIN_KEY);
+    expect(() => readIdentity(files, 'tls')).toThrow(
+      /^tls\.certificate: .*coin\.pem has a key on secp256k1, which TLS does not know/,
+    );
   });
 
   it('that no session thread could use is found before one starts', async () => {

@@ -21,6 +21,8 @@ interface Entry {
 }
 
 const LEAST_SECRET_BYTES = 32;
+/** Of signatures (RFC 8446 §4.2.3, RFC 8734): with a key on another one every handshake would fail. */
+const TLS_CURVES = /^(prime256v1|secp384r1|secp521r1|brainpool\w+)$/;
 
 /**
  * Reads everything anew.
@@ -83,6 +85,12 @@ export function readIdentity(entry: Entry, path: string): TlsIdentity {
     throw new SettingsError(`${which} is no usable PEM file: ${messageOf(error)}`, { cause: error });
   }
   if (!belongs) throw new SettingsError(`${path}.key: ${entry.key} is not the key of ${entry.certificate}`);
+  const curve = new X509Certificate(certificate).publicKey.asymmetricKeyDetails?.namedCurve;
+  if (curve !== undefined && !TLS_CURVES.test(curve)) {
+    throw new SettingsError(
+      `${path}.certificate: ${entry.certificate} has a key on ${curve}, which TLS does not know: use prime256v1`,
+    );
+  }
   try {
     // As each session thread does it: keys that are too short, or a chain with a broken certificate in it, show here.
     createSecureContext({ ...profileOptions('intermediate'), cert: certificate, key });
