@@ -77,7 +77,9 @@ export const authSchema = z
           .array(z.string().min(1))
           .min(1)
           .default(['email', 'username', 'preferred_username'])
-          .describe('Where a token has the name or address of its user; an `email` that is not verified does not count.'),
+          .describe(
+            'Where a token has the name or address of its user: the first of these that it has says it alone; an `email` that is not verified says nobody.',
+          ),
         timeoutMs: duration.default(5000).describe('One question to the endpoint.'),
       })
       .nullable()

@@ -45,10 +45,10 @@ export const DEFAULT_AUTHENTICATOR_LIMITS: AuthenticatorLimits = {
 };
 
 /**
- * @returns the names that the token is good for, as its issuer writes them; empty when it is good for nobody. Rejects when
+ * @returns the name that the token is good for, as its issuer writes it; undefined when it is good for nobody. Rejects when
  * the issuer cannot be asked.
  */
-export type BearerCheck = (token: string) => Promise<readonly string[]>;
+export type BearerCheck = (token: string) => Promise<string | undefined>;
 
 export interface AuthenticatorOptions {
   /** The user a login name stands for, by today's configuration: asked at every check, so a reload counts at once. */
@@ -146,12 +146,10 @@ class PasswordAuthenticator implements Authenticator {
     // Failures without a name count for the token: counted for all of them together, one guesser would lock all others out.
     const login = actAs ?? `token ${createHash('sha256').update(token).digest('base64')}`;
     if (!this.#gate.allows(login, clientAddress)) return THROTTLED;
-    const names = (await bearer?.()?.(token)) ?? [];
-    const users = new Set(names.flatMap((name) => findUser(name)?.name ?? []));
-    const [first] = users;
-    const wanted = actAs === undefined ? first : findUser(actAs)?.name;
-    const proven = wanted !== undefined && users.has(wanted);
-    return await this.#gate.conclude(proven ? wanted : undefined, login, clientAddress);
+    const name = await bearer?.()?.(token);
+    const user = name === undefined ? undefined : findUser(name)?.name;
+    const isWanted = actAs === undefined || findUser(actAs)?.name === user;
+    return await this.#gate.conclude(isWanted ? user : undefined, login, clientAddress);
   }
 
   check(name: string, password: string, clientAddress: string): Promise<LoginResult> {

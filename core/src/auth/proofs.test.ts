@@ -72,17 +72,19 @@ it('a certificate is its user’s by an address or by its fingerprint', async ()
 });
 
 it('a token is for the users that its issuer names, and for no other', async () => {
-  const { authenticator } = rig({}, async (token) => (token === 'good' ? ['alice@example.org', 'stranger'] : []));
+  const { authenticator } = rig({}, async (token) => ({ good: 'alice@example.org', foreign: 'stranger' })[token]);
   const check = (token: string, actAs?: string) => authenticator.checkBearer(token, actAs, CLIENT);
   expect(await check('good')).toEqual({ ok: true, user: 'alice' });
   expect(await check('good', 'alice')).toEqual({ ok: true, user: 'alice' });
   expect(await check('good', 'bob')).toMatchObject({ ok: false });
   expect(await check('good', 'stranger')).toMatchObject({ ok: false });
+  expect(await check('foreign', 'stranger')).toMatchObject({ ok: false });
+  expect(await check('foreign')).toMatchObject({ ok: false });
   expect(await check('bad')).toMatchObject({ ok: false });
 });
 
 it('bad tokens without a name lock out nobody else’s tokens', async () => {
-  const { authenticator } = rig({ maxFailuresPerUser: 3 }, async (token) => (token === 'good' ? ['alice'] : []));
+  const { authenticator } = rig({ maxFailuresPerUser: 3 }, async (token) => (token === 'good' ? 'alice' : undefined));
   for (let guess = 0; guess < 5; guess++) await authenticator.checkBearer(`bad${guess}`, undefined, '198.51.100.1');
   expect(await authenticator.checkBearer('good', undefined, CLIENT)).toEqual({ ok: true, user: 'alice' });
   for (let guess = 0; guess < 3; guess++) await authenticator.checkBearer('bad', undefined, '198.51.100.2');

@@ -34,7 +34,7 @@ export function createTokenCheck(parts: TokenCheckParts): BearerCheck {
   return async (token) => {
     const claims = await turnstile.run(() => claimsOf(token));
     if (claims === undefined) throw new Error('too many tokens wait to be checked');
-    return claims === 'refused' ? [] : namesIn(claims, oauth);
+    return claims === 'refused' ? undefined : nameIn(claims, oauth);
   };
 }
 
@@ -125,14 +125,16 @@ async function textOf(response: Response, maxBytes: number): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-function namesIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string[] {
-  if (scope !== undefined && !scopesOf(claims['scope']).includes(scope)) return [];
-  return wanted.flatMap((claim) => {
+/** The first claim that is there says it alone: where people choose their user name, it must not help beside an address. */
+function nameIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string | undefined {
+  if (scope !== undefined && !scopesOf(claims['scope']).includes(scope)) return undefined;
+  for (const claim of wanted) {
     const value = claims[claim];
+    if (typeof value !== 'string' || value === '') continue;
     // Whoever may write any address into his account must not become its owner here. Some issuers write booleans as text.
-    if (claim === 'email' && !isVerified(claims['email_verified'])) return [];
-    return typeof value === 'string' && value !== '' ? [value] : [];
-  });
+    return claim === 'email' && !isVerified(claims['email_verified']) ? undefined : value;
+  }
+  return undefined;
 }
 
 /** An issuer that does not say answers for the addresses it gives. */
