@@ -173,6 +173,16 @@ describe('mail that came with SMTPUTF8', () => {
     expect(mailOf(peer)).toBeUndefined();
   });
 
+  it('bounces for one recipient beyond ASCII only, of several at a host that takes the others', async () => {
+    const peer = await sink({ extensions: EIGHT });
+    expect(await rigTo(peer).send({ ...message('x'), to: ['j\u{f6}rg@y.test', 'b@y.test', 'c@y.test'] })).toEqual([
+      expect.stringMatching(/^failed: 553 5\.6\.7 /),
+      ...DELIVERED,
+      ...DELIVERED,
+    ]);
+    expect(peer.messages.map(({ to }) => to)).toEqual([['b@y.test', 'c@y.test']]);
+  });
+
   it('bounces for one recipient beyond ASCII only, where the others go to another host', async () => {
     const without = await sink({ extensions: EIGHT });
     const able = await sink({ extensions: [...EIGHT, 'SMTPUTF8'] });

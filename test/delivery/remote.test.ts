@@ -423,6 +423,7 @@ describe('connections', () => {
           requireTls: false,
           rank: 0,
           tries: 0,
+          split: () => [],
           body,
         };
         pool.submit(hop, { ...message, done });

@@ -11,6 +11,7 @@ import { Attempt, groupByHop } from './attempt.ts';
 import { createLocalLane } from './local.ts';
 import type { DeliveryPorts, DueMessage } from './ports.ts';
 import type { ClientTimeouts } from './remote/connection.ts';
+import type { Job } from './remote/job.ts';
 import { createPool, type Pool } from './remote/pool.ts';
 import type { Result } from './reply.ts';
 import { makeRouter, type NextHop, type RemoteHop, type Router, type RouteRules } from './route.ts';
@@ -200,8 +201,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         indices.map(() => result),
         hop.key,
       );
-    const { priority = 0 } = envelope;
-    const rank = clock.monotonic() - priority * priorityStepMs;
+    const rank = clock.monotonic() - (envelope.priority ?? 0) * priorityStepMs;
     switch (hop.to) {
       case 'discard':
         return all({ outcome: 'delivered', reply: '250 2.0.0 discarded, as the route says' });
@@ -219,27 +219,38 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
         });
       }
-      default: {
-        const recipients = indices.map((index) => envelope.recipients[index]!.address);
-        // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
-        const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
-        pool.submit(hop, {
-          reversePath: envelope.reversePath,
-          recipients,
-          sizeBytes: envelope.sizeBytes,
-          // A header in UTF-8 is 8-bit content, whatever BODY said.
-          eightBit: envelope.body !== '7bit' || smtpUtf8,
-          binary: envelope.body === 'binarymime',
-          smtpUtf8,
-          priority,
-          requireTls: envelope.requireTls === true,
-          rank,
-          body: () => queue.body(envelope.id),
-          done,
-          tries: 0,
-        });
-      }
+      default:
+        pool.submit(hop, makeJob(attempt, envelope, indices, rank));
     }
+  }
+
+  /** These recipients of a message, for one next hop. */
+  function makeJob(attempt: Attempt, envelope: Envelope, indices: readonly number[], rank: number): Job {
+    const recipients = indices.map((index) => envelope.recipients[index]!.address);
+    // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
+    const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
+    const { priority = 0 } = envelope;
+    return {
+      reversePath: envelope.reversePath,
+      recipients,
+      sizeBytes: envelope.sizeBytes,
+      // A header in UTF-8 is 8-bit content, whatever BODY said.
+      eightBit: envelope.body !== '7bit' || smtpUtf8,
+      binary: envelope.body === 'binarymime',
+      smtpUtf8,
+      priority,
+      requireTls: envelope.requireTls === true,
+      rank,
+      body: () => queue.body(envelope.id),
+      done: (results, nextHop) => groupDone(attempt, envelope, indices, results, nextHop),
+      split(parts) {
+        if (attempt.open === 1) watch(attempt);
+        attempt.open += parts.length - 1;
+        const indicesOf = (part: readonly number[]): number[] => part.map((at) => indices[at]!);
+        return parts.map((part) => makeJob(attempt, envelope, indicesOf(part), rank));
+      },
+      tries: 0,
+    };
   }
 
   function groupDone(

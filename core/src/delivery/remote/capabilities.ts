@@ -1,5 +1,7 @@
 /** What a server offered in its reply to EHLO (RFC 5321 §4.1.1.1). Read by remote/client; unknown keywords are ignored. */
 
+import { type Limits, readLimits } from './limits.ts';
+
 export interface Capabilities {
   readonly pipelining: boolean;
   readonly eightBitMime: boolean;
@@ -13,6 +15,8 @@ export interface Capabilities {
   readonly requireTls: boolean;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
+  /** LIMITS (RFC 9422). */
+  readonly limits: Limits;
   /** SASL mechanisms, upper case. */
   readonly auth: readonly string[];
   /** We logged in: not offered, but what follows is said to who knows us (RFC 4954). */
@@ -29,6 +33,7 @@ export const NO_CAPABILITIES: Capabilities = {
   priority: false,
   requireTls: false,
   size: undefined,
+  limits: {},
   auth: [],
   loggedIn: false,
 };
@@ -55,6 +60,7 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     priority: found.has('MT-PRIORITY'),
     requireTls: found.has('REQUIRETLS'),
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
+    limits: readLimits(found.get('LIMITS') ?? []),
     auth: found.get('AUTH') ?? [],
     loggedIn: false,
   };

@@ -7,6 +7,7 @@
  * - *cap*: a destination that refuses one more connection gets no more for a while than it has.
  * - *down*: when none could be reached, everything ready for it and what comes in the next minute is deferred at once,
  *   with that reason.
+ * - *limits*: what a host announces of them is kept (RFC 9422): sessions end in time, recipients are split.
  * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
  */
@@ -15,7 +16,7 @@ import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import type { SessionEnd } from './client.ts';
 import { codeOf, type Connection, type ConnectionEvents } from './connection.ts';
-import { type Job, type Prepared, prepare } from './job.ts';
+import { type Job, partsFor, type Prepared, prepare } from './job.ts';
 import { Opener, type OpenerPorts } from './opening.ts';
 
 export type DestinationOptions = OpenerPorts['options'] & {
@@ -192,8 +193,7 @@ export class Destination {
   #feed(line: Line): void {
     const { connection } = line;
     if (line.next === 'preparing') return;
-    const { options } = this.#host;
-    const spent = line.sent >= options.messagesPerConnection || (line.sent >= SHARE && this.#host.othersWait());
+    const spent = line.sent >= this.#mostOn(line) || (line.sent >= SHARE && this.#host.othersWait());
     if (line.next === undefined) {
       if (this.#draining || spent) return connection.quit();
       if (!this.#prepareNext(line, this.#ready.shift() ?? this.#takeOver())) this.#host.setIdle(connection, true);
@@ -225,8 +225,12 @@ export class Destination {
 
   #prefetch(line: Line): void {
     const { pipelining } = line.connection.client.capabilities;
-    if (pipelining && line.next === undefined && line.sent < this.#host.options.messagesPerConnection)
-      this.#prepareNext(line, this.#ready.shift());
+    if (pipelining && line.next === undefined && line.sent < this.#mostOn(line)) this.#prepareNext(line, this.#ready.shift());
+  }
+
+  /** Messages that may go over a connection in all. */
+  #mostOn({ connection }: Line): number {
+    return Math.min(this.#host.options.messagesPerConnection, connection.client.capabilities.limits.mailMax ?? Infinity);
   }
 
   /** A message that waits behind another one, for a connection that has nothing to do. */
@@ -243,10 +247,17 @@ export class Destination {
   /** Gets the bytes of a message; they go out when the connection is free. @returns false when there is none */
   #prepareNext(line: Line, job: Job | undefined): boolean {
     if (job === undefined) return false;
+    const { capabilities } = line.connection.client;
+    const parts = partsFor(job, capabilities);
+    if (parts !== undefined) {
+      const [first, ...others] = job.split(parts);
+      this.#ready.unshift(...others);
+      return this.#prepareNext(line, first);
+    }
     line.next = 'preparing';
     this.#preparing++;
     this.#host.setIdle(line.connection, false);
-    prepare(job, line.connection.client.capabilities, this.#host.options.convertsSealed).then(
+    prepare(job, capabilities, this.#host.options.convertsSealed).then(
       (prepared) => {
         this.#preparing--;
         this.#prepared(line, prepared);

@@ -9,6 +9,7 @@ import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
 import { WHOLE_BODY_BYTES } from './client.ts';
+import { splitByLimits } from './limits.ts';
 import type { SendableMessage } from './connection.ts';
 
 export interface Job extends Ranked {
@@ -29,12 +30,29 @@ export interface Job extends Ranked {
    * @param peer who said so: `mx.example.org[192.0.2.1]:25`, or the key of the hop when nobody was reached
    */
   done(results: readonly Result[] | undefined, peer: string): void;
+  /** The job in several, for these indices of its recipients; it is over itself, and each of them ends on its own. */
+  split(parts: readonly (readonly number[])[]): Job[];
   /** Connections that broke before the peer said anything of the message. */
   tries: number;
 }
 
 export interface Prepared extends SendableMessage {
   readonly job: Job;
+}
+
+/**
+ * How a host that is connected wants the recipients apart: by its limits, and so that one whose address it cannot take
+ * costs the others nothing.
+ * @returns the indices for each job; undefined when it may stay one
+ */
+export function partsFor({ recipients, reversePath, smtpUtf8 }: Job, peer: Capabilities): number[][] | undefined {
+  if (smtpUtf8 && !peer.smtpUtf8 && isAsciiText(reversePath)) {
+    const { plain = [], beyond = [] } = Object.groupBy(recipients.keys(), (index) =>
+      isAsciiText(recipients[index]!) ? 'plain' : 'beyond',
+    );
+    if (plain.length > 0 && beyond.length > 0) return [plain, beyond];
+  }
+  return splitByLimits(recipients, peer.limits);
 }
 
 /** The bytes of a body of known size. */

@@ -1,0 +1,88 @@
+/** Hosts that announce LIMITS (RFC 9422): none gets more in a session or a transaction than it said. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeRig, type Rig } from '../lib/delivery-rig.ts';
+import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+
+const sinks: Sink[] = [];
+const rigs: Rig[] = [];
+
+async function sink(limits: string, options: SinkOptions = {}): Promise<Sink> {
+  const one = await startSink({ extensions: ['PIPELINING', `LIMITS ${limits}`], ...options });
+  sinks.push(one);
+  return one;
+}
+
+function rigTo(to: Sink): Rig {
+  const rig = makeRig({
+    config: {
+      relay: { via: `smtp://127.0.0.1:${to.port}` },
+      throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 1 },
+    },
+  });
+  rigs.push(rig);
+  return rig;
+}
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
+  await Promise.all(sinks.splice(0).map((one) => one.close()));
+});
+
+const many = (count: number): string[] => Array.from({ length: count }, (_, index) => `r${index}@d${index % 3}.test`);
+
+describe('a host that announces', () => {
+  it('RCPTMAX gets no more recipients in one transaction; each has its own result', async () => {
+    const peer = await sink('RCPTMAX=4', {
+      script: { RCPT: ({ line }) => (line.includes('<r7@') ? '550 5.1.1 no' : undefined) },
+    });
+    const results = await rigTo(peer).send({ to: many(10) });
+    expect(peer.messages.map(({ to }) => to.length)).toEqual([4, 3, 2]);
+    expect(peer.messages.flatMap(({ to }) => to).toSorted()).toEqual(many(10).filter((one) => !one.startsWith('r7@')));
+    expect(results.map((one) => one.slice(0, 14))).toEqual(
+      many(10).map((one) => (one.startsWith('r7@') ? 'failed: 550 5.' : 'delivered: 250')),
+    );
+    expect(peer.connections).toBe(1);
+  });
+
+  it('RCPTDOMAINMAX gets no more domains in one transaction', async () => {
+    const peer = await sink('RCPTDOMAINMAX=1');
+    await rigTo(peer).send({ to: many(6) });
+    expect(peer.messages.map(({ to }) => to.join())).toEqual([
+      'r0@d0.test,r3@d0.test',
+      'r1@d1.test,r4@d1.test',
+      'r2@d2.test,r5@d2.test',
+    ]);
+  });
+
+  it('MAILMAX gets no more messages in one session, those to be pipelined among them', async () => {
+    const peer = await sink('MAILMAX=2 FUTURE=1');
+    const rig = rigTo(peer);
+    const ids = Array.from({ length: 5 }, () => rig.put({ to: ['a@y.test'] }));
+    await Promise.all(ids.map((id) => rig.outcomes(id)));
+    expect(peer.messages.map(({ connection }) => connection)).toEqual([0, 0, 1, 1, 2]);
+    expect(peer.commands.filter((line) => line.includes('QUIT'))).toContain('0 QUIT');
+  });
+
+  it('what is no limit is sent to as ever', async () => {
+    const peer = await sink('RCPTMAX=0 MAILMAX=x RCPTDOMAINMAX');
+    await rigTo(peer).send({ to: many(10) });
+    expect(peer.messages.map(({ to }) => to.length)).toEqual([10]);
+  });
+
+  it('other limits after STARTTLS is believed those', async () => {
+    const peer = await sink('', {
+      script: { EHLO: ({ secure }) => (secure ? '250 hi\n250 LIMITS RCPTMAX=3' : '250 hi\n250 STARTTLS\n250 LIMITS RCPTMAX=1') },
+    });
+    await rigTo(peer).send({ to: many(6) });
+    expect(peer.messages.map(({ to }) => to.length)).toEqual([3, 3]);
+  });
+});
+
+it('recipients that were accepted are not sent to again when a later transaction of their message is lost', async () => {
+  const peer = await sink('RCPTMAX=1', { script: { RCPT: ({ line }) => (line.includes('<r1@') ? 'reset' : undefined) } });
+  const rig = rigTo(peer);
+  const results = await rig.send({ to: many(3) });
+  expect(results[0]).toMatch(/^delivered/);
+  expect(results[1]).toMatch(/^deferred: 451 4\.4\.2/);
+  expect(peer.messages.flatMap(({ to }) => to).filter((one) => one === 'r0@d0.test')).toHaveLength(1);
+});
