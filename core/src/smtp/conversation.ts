@@ -117,12 +117,17 @@ export class Conversation {
     return this.profile.kind === 'lmtp';
   }
 
+  /** Where nothing is done in clear nothing else may be announced there. */
+  get #takesMoreThanTls(): boolean {
+    return this.tls !== undefined || !this.profile.requireTls;
+  }
+
   get mayXclient(): boolean {
-    return this.ports.mayXclient(this.door);
+    return this.#takesMoreThanTls && this.ports.mayXclient(this.door);
   }
 
   get mayXforward(): boolean {
-    return this.ports.mayXforward(this.door);
+    return this.#takesMoreThanTls && this.ports.mayXforward(this.door);
   }
 
   /** May this client send to domains that are not ours? LMTP delivers here and nowhere else. */

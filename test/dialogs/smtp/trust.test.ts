@@ -60,6 +60,19 @@ it("forgets the proxy's certificate and login, and keeps that TLS is up", async 
   expect(JSON.stringify(seen[0])).not.toContain('proxy.example');
 });
 
+it('is not offered in clear where nothing but TLS is done there', async () => {
+  const { output, session, say } = open({ profile: { requireTls: true } });
+  say('EHLO proxy.example\r\nXCLIENT ADDR=198.51.100.9\r\n');
+  expect(output.text).not.toMatch(/XCLIENT|XFORWARD/);
+  expect(output.text).toContain('\r\n530 5.7.0 ');
+  say('STARTTLS\r\n');
+  session.secured({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' });
+  say('EHLO proxy.example\r\nXCLIENT ADDR=198.51.100.9\r\n');
+  await settled(session);
+  expect(output.text).toMatch(/^250[- ]XCLIENT /m);
+  expect(output.text.split('\r\n').at(-2)).toMatch(/^220 /);
+});
+
 it('knows whom a proxy logged in by an address', async () => {
   const { kit, session, say } = open();
   say('XCLIENT LOGIN=ALICE+40example.org HELO=c.example\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<x@elsewhere.example>\r\n');
