@@ -58,8 +58,11 @@ function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_T
     end: () => end,
     tlsStarts: () => tlsStarts,
     feed(text) {
-      const bytes = Buffer.from(text, 'latin1');
-      for (let at = 0; at < bytes.length; at += size) client.feed(Uint8Array.from(bytes.subarray(at, at + size)));
+      // As from a server that has to see a message before it answers it.
+      for (const part of text.split(/(?<=354 go\r\n)/)) {
+        const bytes = Buffer.from(part, 'latin1');
+        for (let at = 0; at < bytes.length; at += size) client.feed(Uint8Array.from(bytes.subarray(at, at + size)));
+      }
     },
   };
 }
@@ -162,5 +165,80 @@ describe('a session', () => {
     one.feed('250 later\r\n');
     expect(one.end()).toBe(end);
     expect(end).toMatchObject({ reply: undefined, untried: [] });
+  });
+});
+
+/** What servers do, or somebody between us and them, to have mail lost, doubled, or read as commands. */
+describe('a server that is out of step', () => {
+  const OK = '250 ok\r\n';
+
+  it.each([
+    ['250 to DATA', `${OK}${OK}250 ok\r\n`, '451 4.5.0 the mail host is out of step: 250 ok'],
+    ['334 to DATA', `${OK}${OK}334 ok\r\n`, '451 4.5.0 the mail host is out of step: 334 ok'],
+    ['354 to MAIL', '354 go\r\n', '451 4.5.0 the mail host is out of step: 354 go'],
+    ['354 to RCPT', `${OK}354 go\r\n`, '451 4.5.0 the mail host is out of step: 354 go'],
+    ['354 to the message', `${OK}${OK}354 go\r\n354 go\r\n`, '451 4.5.0 the mail host is out of step: 354 go'],
+  ])('by %s is left, and the mail waits', (_what, replies, reason) => {
+    const one = run([message('a')], 10_000);
+    one.feed(HELLO + replies);
+    expect(one.results).toEqual([`a@y.test deferred ${reason}`]);
+    expect(one.client.phase).toBe('ended');
+  });
+
+  it('by one reply too many never reads the next commands as a message', () => {
+    const one = run([message('a'), message('b')], 10_000);
+    // Taken for the refusal of the message; the server is at DATA, and takes what comes now for its text.
+    one.feed(`${HELLO}250 extra\r\n250 ok\r\n550 no\r\n`);
+    expect(one.said()).toMatch(/RSET\r\nMAIL[^\n]+\r\nRCPT[^\n]+\r\nDATA\r\n$/);
+    one.feed('354 go\r\n');
+    expect(one.end()?.untried.map(({ recipients }) => recipients[0])).toEqual(['b@y.test']);
+    expect(one.said()).not.toMatch(/\r\n\.\r\n/);
+  });
+
+  it('by an answer to a message that it does not have yet is not believed', () => {
+    const one = run([message('a')], 10_000);
+    one.client.feed(Buffer.from(`${HELLO}250 ok\r\n250 ok\r\n`));
+    one.client.feed(Buffer.from('354 go\r\n250 accepted\r\n'));
+    expect(one.results).toEqual(['a@y.test deferred 451 4.5.0 the mail host answered a message that it did not have yet']);
+  });
+
+  it('by 421 anywhere is left, and what was not tried goes elsewhere', () => {
+    const steps = ['220 hi\r\n', '250-x\r\n250 PIPELINING\r\n', OK, OK, '354 go\r\n'];
+    for (let at = 0; at <= steps.length; at++) {
+      const one = run([message('a')], 10_000);
+      one.feed(`${steps.slice(0, at).join('')}421 4.3.2 bye\r\n`);
+      expect(one.end()).toMatchObject({ reply: '421 4.3.2 bye' });
+      const left = one.end()!.untried.length + one.results.length;
+      expect([at, left]).toEqual([at, at < 2 ? 0 : 1]);
+      if (one.results.length > 0) expect(one.results).toEqual(['a@y.test deferred 421 4.3.2 bye']);
+    }
+  });
+});
+
+describe('before and after STARTTLS', () => {
+  it.each(['2', '250 mx.test\r\n250 AUTH PLAIN\r\n', '220 again\r\n', '\0'])('%j behind the 220 ends it', (injected) => {
+    const one = run([message('a')], 10_000, { ...NO_TLS, mode: 'required' });
+    one.feed(`220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n${injected}`);
+    expect(one.tlsStarts()).toBe(0);
+    expect(one.end()?.reply).toMatch(/^451 4\.7\.5 the mail host sent replies ahead of the TLS handshake/);
+  });
+
+  it('mechanisms are those offered under TLS', () => {
+    const credentials = { user: 'relay', secret: 'word' };
+    const one = run([message('a')], 10_000, { ...NO_TLS, mode: 'required', credentials });
+    one.feed('220 hi\r\n250-x\r\n250-SIZE 5\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n220 go\r\n');
+    one.client.secured();
+    one.feed('250-x\r\n250 AUTH LOGIN\r\n');
+    expect(one.said()).toMatch(/EHLO me\.test\r\nAUTH LOGIN\r\n$/);
+    expect(one.said()).not.toContain('PLAIN');
+    expect(one.client.capabilities.size).toBeUndefined();
+  });
+
+  it('a login is not sent where TLS was to be and is not', () => {
+    const credentials = { user: 'relay', secret: 'word' };
+    const one = run([message('a')], 10_000, { ...NO_TLS, mode: 'opportunistic', credentials });
+    one.feed('220 hi\r\n250-x\r\n250 AUTH PLAIN\r\n');
+    expect(one.said()).toBe('EHLO me.test\r\n');
+    expect(one.end()?.reply).toMatch(/^451 4\.7\.0 not logging in/);
   });
 });

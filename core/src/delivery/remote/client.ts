@@ -72,6 +72,8 @@ export class SmtpClient {
   /** Why the peer is left for good before it got any mail. */
   #leaving: string | undefined;
   #progress = 0;
+  /** The chunk that is being read asked for a whole message. */
+  #bodyWentOut = false;
 
   constructor(options: ClientOptions, output: ClientOutput) {
     this.#options = options;
@@ -137,6 +139,7 @@ export class SmtpClient {
   /** Bytes from the peer. The buffer may be used again afterwards. */
   feed(chunk: Uint8Array): void {
     if (this.#phase === 'ended') return;
+    this.#bodyWentOut = false;
     const left = this.#reader.feed(chunk, this.#take);
     if (left === 'too-long' || left === 'malformed') {
       this.#end(`451 4.5.0 the mail host sent ${left === 'malformed' ? 'what is no reply' : 'a reply without end'}`);
@@ -189,7 +192,9 @@ export class SmtpClient {
 
   readonly #take = (raw: RawReply): boolean => {
     this.#progress++;
-    if (this.#phase === 'busy' && raw.code !== 421) this.#takeBusy(raw);
+    // It was sent before the peer could have the message: it says nothing of it, whatever it says.
+    if (this.#bodyWentOut && raw.code !== 421) this.#end('451 4.5.0 the mail host answered a message that it did not have yet');
+    else if (this.#phase === 'busy' && raw.code !== 421) this.#takeBusy(raw);
     else this.#takeOther(raw);
     // After STARTTLS was answered, and after the end, nothing more of this chunk is read.
     const phase: Phase = this.#phase;
@@ -294,11 +299,12 @@ export class SmtpClient {
       case 'body':
         this.#sendBody(transaction);
         return;
+      case 'astray':
+        return this.#end(`451 4.5.0 the mail host is out of step: ${textOf(raw)}`);
       case 'done':
         this.#current = undefined;
         this.#needsReset ||= transaction.needsReset;
         // The dot can no longer be sent without making half a message whole: the connection is lost for others.
-        if (early) this.#current = undefined;
         this.#output.finished(transaction.message, transaction.results({ outcome: 'deferred', reply: textOf(raw) }));
         if (early) this.#end(textOf(raw));
         else this.#advance();
@@ -312,6 +318,7 @@ export class SmtpClient {
       return;
     }
     this.#progress++;
+    this.#bodyWentOut = true;
     const next = this.#capabilities.pipelining ? this.#output.following() : undefined;
     if (next !== undefined) this.#following = this.#open(next);
     transaction.bodySent();

@@ -31,8 +31,11 @@ export interface OutgoingMessage {
   readonly content: Uint8Array | undefined;
 }
 
-/** `send`: write `command`. `body`: send the message. `empty`: nobody is left, send a lone dot. `done`: `results` are whole. */
-export type Step = 'wait' | 'send' | 'body' | 'empty' | 'done';
+/**
+ * `send`: write `command`. `body`: send the message. `empty`: nobody is left, send a lone dot. `done`: `results` are whole.
+ * `astray`: the reply answers something else; what the peer thinks it is told next is anybody's guess.
+ */
+export type Step = 'wait' | 'send' | 'body' | 'empty' | 'done' | 'astray';
 type Stage = 'rset' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot' | 'empty' | 'done';
 
 export class Transaction {
@@ -90,6 +93,7 @@ export class Transaction {
   /** Takes the next reply to this transaction. */
   take(raw: RawReply): Step {
     if (this.#stage !== 'rset') this.#replies++;
+    if (this.#isAstray(raw.code)) return 'astray';
     switch (this.#stage) {
       case 'rset':
         this.#stage = 'mail';
@@ -113,6 +117,24 @@ export class Transaction {
   /** The results; recipients without one get `otherwise`. */
   results(otherwise: Result): Result[] {
     return this.#results.map((result) => result ?? otherwise);
+  }
+
+  /**
+   * A peer that is a reply behind would say 354 to the RSET after a message that came to nothing, and take the commands that
+   * follow for its text.
+   */
+  #isAstray(code: number): boolean {
+    switch (this.#stage) {
+      case 'rset':
+        return code >= 300;
+      case 'data':
+        return code < 400 && code !== 354;
+      case 'body':
+        // What came before the end is dealt with there.
+        return false;
+      default:
+        return code >= 300 && code <= 399;
+    }
   }
 
   #send(command: string): Step {
@@ -166,8 +188,7 @@ export class Transaction {
       return this.#accepted > 0 ? 'body' : 'empty';
     }
     this.needsReset = this.#mailRefusal === undefined;
-    // A 2yz here would be nonsense: nothing was sent yet.
-    return this.#finish(resultOf(raw.code < 400 ? 451 : raw.code, textOf(raw)));
+    return this.#finish(resultOf(raw.code, textOf(raw)));
   }
 
   #takeEnd(raw: RawReply): Step {
