@@ -4,7 +4,7 @@ import { createPool } from '@posthorn/core/delivery/remote/pool';
 import { systemClock as clock } from '@posthorn/core/mail/system-clock';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeRig, MESSAGE, type Rig, type RigOptions, silentLog, tableDns } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import { type Script, type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
 
 const sinks: Sink[] = [];
 const rigs: Rig[] = [];
@@ -155,6 +155,17 @@ describe('a message to another server', () => {
 });
 
 describe('recipients of one message', () => {
+  it('that were accepted are not sent to again, whatever becomes of the others', async () => {
+    const script: Script = { RCPT: ({ line }) => (line.includes('<later@') ? '450 4.2.1 later' : undefined) };
+    const peer = await sink({ script });
+    const rig = rigTo(peer);
+    const id = rig.put({ to: ['good@y.test', 'later@y.test'] });
+    expect((await rig.outcomes(id)).map(({ outcome }) => outcome)).toEqual(['delivered', 'deferred']);
+    peer.script = {};
+    await rig.retry(id);
+    expect(peer.messages.map(({ to }) => to)).toEqual([['good@y.test'], ['later@y.test']]);
+  });
+
   const partly = (pipelining: boolean): SinkOptions => ({
     extensions: pipelining ? ['PIPELINING'] : [],
     script: {
@@ -321,6 +332,22 @@ describe('connections', () => {
     await rig.send({ to: ['b@y.test'] });
     await expect.poll(() => peer.commands.at(-1)).toBe('0 QUIT');
     await expect.poll(() => rig.delivery.sizes()).toEqual({ inFlight: 0, connections: 0, idle: 0, destinations: 0 });
+  });
+
+  it('that say nothing to QUIT make way for others all the same', async () => {
+    const deaf = await sink({ script: { QUIT: 'silent' } });
+    const other = await sink();
+    const rig = makeRig({
+      config: {
+        throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 },
+        relay: { routes: [deaf, other].map(({ port }, index) => ({ to: `${index}.test`, via: `smtp://127.0.0.1:${port}` })) },
+      },
+      timeouts: { quitMs: 50 },
+    });
+    rigs.push(rig);
+    await rig.send({ to: ['a@0.test'] });
+    expect(await rig.send({ to: ['a@1.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(deaf.commands).toContain('0 QUIT');
   });
 
   it('are no more than the destination may have', async () => {

@@ -72,6 +72,8 @@ export interface Rig {
   put(message: RigMessage): string;
   /** Resolves with the outcomes of a message when each recipient has one. */
   outcomes(id: string): Promise<readonly Outcome[]>;
+  /** The next attempt, at once, for those who were deferred: resolves with all outcomes of the message. */
+  retry(id: string): Promise<readonly Outcome[]>;
   /** Puts it in and waits: outcome and reply of each recipient. */
   send(message: RigMessage): Promise<readonly string[]>;
 }
@@ -207,6 +209,17 @@ export function makeRig(options: RigOptions = {}): Rig {
     released,
     put,
     outcomes,
+    retry(id) {
+      const all = settled.get(id) ?? [];
+      const due = all.filter(({ outcome }) => outcome === 'deferred').map(({ index }) => index);
+      settled.set(
+        id,
+        all.filter(({ outcome }) => outcome !== 'deferred'),
+      );
+      waiting.push({ envelope: envelopes.get(id)!, state: undefined, due });
+      wake();
+      return outcomes(id);
+    },
     async send(message) {
       const all = await outcomes(put(message));
       return all.toSorted((a, b) => a.index - b.index).map(({ outcome, reply }) => `${outcome}: ${reply}`);
