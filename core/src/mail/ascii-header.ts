@@ -24,10 +24,12 @@ const MAX_CONVERTED_BYTES = 32 * 1024;
 /** RFC 2047 §2: 75 characters with `=?UTF-8?B?` and `?=`. */
 const WORD_BYTES = 45;
 
+const EMPTY_LINE = Buffer.from('\r\n\r\n');
+
 /** Where the header section ends: the index behind its last field; that of the message's end where there is no empty line. */
 export function endOfHeader(message: Buffer): number {
   if (message[0] === 13 && message[1] === 10) return 0;
-  const at = message.indexOf('\r\n\r\n');
+  const at = message.indexOf(EMPTY_LINE);
   return at < 0 ? message.length : at + 2;
 }
 

@@ -92,10 +92,14 @@ export class Conversation {
     return this.#utf8;
   }
 
+  /** Replies may have UTF-8; else each is ASCII. */
+  get beyondAscii(): boolean {
+    return this.#utf8 || this.#language !== DEFAULT_LANGUAGE;
+  }
+
   /** Text that is not ours (a name, a plugin's words) as it may stand in a reply: short, printable, ASCII unless asked for more. */
   foreign(text: string): string {
-    const beyondAscii = this.#utf8 || this.#language !== DEFAULT_LANGUAGE;
-    const safe = text.slice(0, MAX_FOREIGN_BYTES).replace(beyondAscii ? /\p{C}/gu : /[^\x20-\x7e]/g, '?');
+    const safe = text.slice(0, MAX_FOREIGN_BYTES).replace(this.beyondAscii ? /\p{C}/gu : /[^\x20-\x7e]/g, '?');
     // What begins with a bracket is a response code to the client (RFC 2449 §6.4), and those are ours to give.
     return cut(safe.replace(/^\[/, '('));
   }

@@ -23,11 +23,11 @@ export class Replies {
     return this.#blocked;
   }
 
-  /** @param piece a string, which goes out in UTF-8, or bytes that nobody changes any more. */
+  /** @param piece a string of one character for each byte, or bytes that nobody changes any more. */
   add(piece: string | Uint8Array): void {
     if (piece.length === 0) return;
     this.#pieces.push(piece);
-    this.#bytes += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length;
+    this.#bytes += piece.length;
     if (this.#bytes >= WRITE_BYTES) this.flush();
   }
 
@@ -64,15 +64,13 @@ export class Replies {
 
 function join(pieces: readonly (string | Uint8Array)[], totalBytes: number): Uint8Array {
   const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return typeof first === 'string' ? Buffer.from(first) : first;
+  if (pieces.length === 1 && first !== undefined) return typeof first === 'string' ? Buffer.from(first, 'latin1') : first;
   const joined = Buffer.allocUnsafe(totalBytes);
   let at = 0;
   for (const piece of pieces) {
-    if (typeof piece === 'string') at += joined.write(piece, at);
-    else {
-      joined.set(piece, at);
-      at += piece.length;
-    }
+    if (typeof piece === 'string') joined.write(piece, at, 'latin1');
+    else joined.set(piece, at);
+    at += piece.length;
   }
   return joined;
 }

@@ -68,7 +68,7 @@ class Pop3Session implements Session, LineTaker {
   feed(chunk: Uint8Array): void {
     if (this.#waiting === 'over' || this.#waiting === 'tls') return;
     if (!this.#intake.feed(chunk)) {
-      this.#replies.add(refuse(this.#conversation.texts.tooMuchAhead).line);
+      this.#say(refuse(this.#conversation.texts.tooMuchAhead).line);
       this.#end('too much sent ahead');
     }
     this.#endTurn();
@@ -154,7 +154,7 @@ class Pop3Session implements Session, LineTaker {
     }
     const { conduct, profile, ports } = this.#conversation;
     this.#conversation.settle(outcome);
-    this.#replies.add(line);
+    this.#say(line);
     for (const piece of body ?? []) this.#replies.add(piece);
     if (fault) conduct.errors += 1;
     const { excess } = conduct;
@@ -169,6 +169,11 @@ class Pop3Session implements Session, LineTaker {
     else if (after === 'close') this.#end(this.#conversation.state.at === 'update' ? 'quit' : 'closed by the server');
     else if (after === 'startTls') this.#startTls();
     else this.#await();
+  }
+
+  /** Mostly ASCII, where a character is a byte and there is nothing to encode. */
+  #say(line: string): void {
+    this.#replies.add(this.#conversation.beyondAscii ? Buffer.from(line) : line);
   }
 
   /** Sends what is made while it is sent; the next command waits for its end. */
@@ -227,7 +232,7 @@ class Pop3Session implements Session, LineTaker {
 
   #leave(): void {
     if (this.#waiting === 'over') return;
-    this.#replies.add(fail(this.#conversation.texts.goingDown, 'SYS/TEMP').line);
+    this.#say(fail(this.#conversation.texts.goingDown, 'SYS/TEMP').line);
     this.#end('server going down');
   }
 
