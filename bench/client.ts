@@ -65,7 +65,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
       directory: { resolve: () => ({ is: 'foreign' }), user: () => undefined, isOurs: () => false },
       dns: { mx: none, a: none, aaaa: none, txt: none, ptr: none, resolve: none },
       hooks: { deliver: null, delivered: null, deferred: null, bounced: null },
-      submitBounce: none,
+      submitNotice: none,
       newId: () => 'b',
       sts: { find: async () => 'none' },
       isSelf: () => false,
@@ -79,7 +79,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
         domains: {},
         relay: { via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false },
         throughput: { deliveryConcurrency: connections, deliveryConcurrencyPerDestination: connections },
-        queue: { priorityStep: 600_000 },
+        queue: { priorityStep: 600_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 },
       },
     },
   );

@@ -6,6 +6,17 @@ import { pause } from './units.ts';
 
 export const requestsSchema = z
   .strictObject({
+    dsn: z
+      .boolean()
+      .default(true)
+      .describe('May mail say which notifications its sender wants (DSN): of success, of failure, of delay, of nothing?'),
+    minDeliverBy: pause
+      .refine((value) => value % 1000 === 0, { error: 'expected whole seconds' })
+      .nullable()
+      .default(0)
+      .describe(
+        'Least time that mail may give for its delivery where it is to come back afterwards (DELIVERBY); `null`: not offered.',
+      ),
     maxHold: pause
       .refine((value) => value === 0 || value >= 1000, { error: 'expected 0, or at least 1s' })
       .default(14 * 86_400_000)

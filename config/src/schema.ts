@@ -206,6 +206,14 @@ export const configSchema = z.strictObject({
         .default([300_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000])
         .describe('Waits between attempts; the last one repeats.'),
       giveUpAfter: duration.default(5 * 86_400_000).describe('Age at which a message bounces.'),
+      warnAfter: z
+        .union([duration.transform((one) => [one]), durations])
+        .nullable()
+        .default([4 * 3_600_000])
+        .describe('Ages at which the sender of a message that still waits is told of the delay; `null`: never.'),
+      maxReturnBytes: bytes
+        .default(256 * 1024)
+        .describe('A message up to this size comes back whole in a notice where its sender asks for that (`RET=FULL`).'),
       priorityStep: duration
         .default(600_000)
         .describe('How much waiting a step of MT-PRIORITY is worth, of what is due at the same time.'),

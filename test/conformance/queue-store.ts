@@ -18,9 +18,15 @@ export type MakeStore = (directory: string) => QueueStore;
 const tried: DeliveryState = {
   recipients: [
     { status: 'delivered', attempts: 1, nextAttemptAtMs: 0, reply: '250 2.0.0 Ok' },
-    { status: 'pending', attempts: 1, nextAttemptAtMs: 1_700_000_300_000, reply: '451 4.3.0 Später' },
+    {
+      status: 'pending',
+      attempts: 1,
+      nextAttemptAtMs: 1_700_000_300_000,
+      reply: '451 4.3.0 Später',
+      warned: 1,
+      owed: { nextHop: 'maildir:a', handover: { to: 'mailbox', reports: false, keepsTime: true } },
+    },
   ],
-  warned: true,
 };
 
 async function codeOf(doing: Promise<unknown>): Promise<string> {

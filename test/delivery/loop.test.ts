@@ -97,7 +97,7 @@ describe('a message that cannot be delivered', () => {
     const rig = rigOf({
       zones: {},
       ports: {
-        submitBounce: async () => {
+        submitNotice: async () => {
           throw new StoreError('PH_STORE_FULL', 'disk full');
         },
       },
@@ -122,7 +122,9 @@ describe('a message that cannot be delivered', () => {
     });
     await rig.send({ from: 'alice@me.test', to: ['b@gone.test'] });
     await rig.send({ from: 'nobody@me.test', to: ['b@gone.test'] });
-    expect(rig.bounces.map(({ envelope }) => envelope.recipients)).toEqual([[{ address: 'alice@me.test', mailbox: 'alice' }]]);
+    expect(rig.bounces.map(({ envelope }) => envelope.recipients)).toEqual([
+      [{ address: 'alice@me.test', mailbox: 'alice', notify: [] }],
+    ]);
   });
 });
 
@@ -145,7 +147,7 @@ describe('routes', () => {
     const relay = (port: number) =>
       ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false }) as const;
     const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 5 };
-    const queue = { priorityStep: 60_000 };
+    const queue = { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 };
     const rig = rigOf({ config: { relay: relay(one.port), throughput } });
     await rig.send({ to: ['a@y.test'] });
     rig.delivery.reload({ domains: {}, relay: relay(two.port), throughput, queue });
@@ -162,7 +164,7 @@ describe('routes', () => {
       domains: {},
       relay: { via: null, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false },
       throughput: { ...throughput, deliveryConcurrency: 1 },
-      queue: { priorityStep: 60_000 },
+      queue: { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 },
     });
     expect(await rig.outcomes(id)).toHaveLength(1);
   });

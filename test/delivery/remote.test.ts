@@ -448,6 +448,7 @@ describe('connections', () => {
           smtpUtf8: false,
           priority: 0,
           requireTls: false,
+          asked: undefined,
           rank: 0,
           tries: 0,
           split: () => [],

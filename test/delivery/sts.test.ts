@@ -106,7 +106,7 @@ describe('a policy in force', () => {
       domains: {},
       relay: { via: null, routes: [], port: peer.port, tls: 'opportunistic', mtaSts: true, convertSigned: false },
       throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 },
-      queue: { priorityStep: 60_000 },
+      queue: { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 },
     });
     await rig.send({ to: ['b@y.test'] });
     expect(asked).toHaveLength(2);

@@ -8,6 +8,7 @@ import type { ClientTimeouts } from '@posthorn/core/delivery/remote/connection';
 import { type Dns, DnsError } from '@posthorn/core/mail/dns';
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { MailboxError } from '@posthorn/core/maildrop/mailbox';
+import type { DeliveryState } from '@posthorn/core/queue/store';
 import type { Log } from '@posthorn/core/observe/log';
 import { systemClock as clock } from '@posthorn/core/mail/system-clock';
 import type { Zones } from './dns-server.ts';
@@ -17,6 +18,8 @@ export interface RigMessage {
   readonly to: readonly string[];
   readonly text?: string | Uint8Array;
   readonly envelope?: Partial<Envelope>;
+  /** What came of earlier attempts. */
+  readonly state?: DeliveryState;
 }
 
 export interface Bounced {
@@ -141,7 +144,7 @@ export function makeRig(options: RigOptions = {}): Rig {
     dns: options.dns ?? tableDns(options.zones ?? {}),
     sts: { find: async () => 'none' },
     hooks: { deliver: null, delivered: null, deferred: null, bounced: null },
-    async submitBounce(envelope, bytes) {
+    async submitNotice(envelope, bytes) {
       note('=bounce');
       bounces.push({ envelope, text: Buffer.from(bytes).toString('latin1') });
     },
@@ -155,7 +158,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const config: DeliveryConfig = {
     domains: {},
     throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 5 },
-    queue: { priorityStep: 60_000 },
+    queue: { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 },
     ...options.config,
     relay: {
       via: null,
@@ -175,7 +178,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   });
   delivery.start();
 
-  function put({ from = 'sender@example.test', to, text = MESSAGE, envelope }: RigMessage): string {
+  function put({ from = 'sender@example.test', to, text = MESSAGE, envelope, state }: RigMessage): string {
     const id = `id${++count}`;
     const body = typeof text === 'string' ? Buffer.from(text, 'latin1') : Buffer.from(text);
     bodies.set(id, body);
@@ -190,7 +193,7 @@ export function makeRig(options: RigOptions = {}): Rig {
       ...envelope,
     };
     envelopes.set(id, whole);
-    waiting.push({ envelope: whole, state: undefined, due: whole.recipients.map((_, index) => index) });
+    waiting.push({ envelope: whole, state, due: whole.recipients.map((_, index) => index) });
     wake();
     return id;
   }

@@ -16,18 +16,19 @@ export interface Part {
 
 type Said = Pick<Verdict, 'kind' | 'text' | 'code' | 'enhanced'>;
 
-/** Asks for every recipient that is due. A pipeline that throws defers. */
+/** Asks for every recipient that is to be tried. A pipeline that throws defers. */
 export async function askDeliverStage(
   run: NonNullable<StageRunner<'deliver'>>,
   attempt: Attempt,
+  indices: readonly number[],
   route: Router,
   log: Log,
 ): Promise<readonly Part[]> {
-  const { envelope, due } = attempt.due;
+  const { envelope } = attempt;
   const pass: number[] = [];
   const quarantined: number[] = [];
   let quarantine = '';
-  for (const index of due) {
+  for (const index of indices) {
     const recipient = envelope.recipients[index]!;
     const nextHop = route(recipient, envelope).key;
     let said: Said;

@@ -59,10 +59,13 @@ export class Attempt {
   untried = false;
   /** A part that is being settled. */
   settling: Promise<void> | undefined;
+  /** Nothing of the message was settled before. */
+  isFirst: boolean;
   #settled: Settled[] = [];
 
   constructor(due: DueMessage) {
     this.due = due;
+    this.isFirst = due.state === undefined;
   }
 
   get envelope(): Envelope {

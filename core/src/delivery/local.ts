@@ -8,7 +8,7 @@ import type { Envelope } from '../mail/envelope.ts';
 import { type LocalMailbox, MailboxError } from '../maildrop/mailbox.ts';
 import type { Log } from '../observe/log.ts';
 import { insertRanked, type Ranked } from './rank.ts';
-import type { Result } from './reply.ts';
+import { IN_MAILBOX, type Result } from './reply.ts';
 
 export interface LocalPorts {
   readonly mailbox: LocalMailbox;
@@ -37,7 +37,7 @@ export async function deliverLocally(
   );
   try {
     await ports.mailbox.deliver(mailbox, envelope.id, head, body, envelope.quarantine === undefined ? 'inbox' : 'quarantine');
-    return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox' };
+    return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox', handover: IN_MAILBOX };
   } catch (error) {
     if (error instanceof MailboxError) {
       const { permanent, enhanced, message: reason, cause } = error;

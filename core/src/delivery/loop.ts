@@ -7,8 +7,11 @@
  */
 import type { Envelope } from '../mail/envelope.ts';
 import { askDeliverStage, type Part } from './ask.ts';
+import { askedOf } from './asked.ts';
 import { Attempt, groupByHop } from './attempt.ts';
+import { sortOut } from './beforehand.ts';
 import { createLocalLane } from './local.ts';
+import type { NoticePolicy } from './notice/events.ts';
 import type { DeliveryPorts, DueMessage } from './ports.ts';
 import type { ClientTimeouts } from './remote/connection.ts';
 import type { Job } from './remote/job.ts';
@@ -21,7 +24,7 @@ import { isAscii } from '../wire/address.ts';
 /** The parts of the configuration that delivery reads. */
 export interface DeliveryConfig extends RouteRules {
   readonly throughput: { readonly deliveryConcurrency: number; readonly deliveryConcurrencyPerDestination: number };
-  readonly queue: { readonly priorityStep: number };
+  readonly queue: { readonly priorityStep: number } & NoticePolicy;
 }
 
 export interface DeliveryOptions {
@@ -64,13 +67,14 @@ const LAST_MS = 2_000;
 export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): Delivery {
   const { queue, clock, hooks, counters } = ports;
   const { hostname } = options;
-  const settle = createSettle(ports, hostname);
+  const settle = createSettle(ports, hostname, () => noticePolicy);
   const local = createLocalLane(ports, () => Math.min(MAX_LOCAL, concurrency));
   let route: Router;
   let pool: Pool;
   const oldPools = new Set<Pool>();
   let concurrency = 0;
   let priorityStepMs = 0;
+  let noticePolicy: NoticePolicy = options.config.queue;
   let maxInFlight = 0;
   let inFlight = 0;
   let ended = 0;
@@ -82,9 +86,10 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let draining = false;
   let whenEmpty: (() => void) | undefined;
 
-  function configure({ throughput, queue: { priorityStep }, ...rules }: DeliveryConfig): void {
+  function configure({ throughput, queue: { priorityStep, ...notices }, ...rules }: DeliveryConfig): void {
     route = makeRouter(rules);
     priorityStepMs = priorityStep;
+    noticePolicy = notices;
     concurrency = throughput.deliveryConcurrency;
     maxInFlight = Math.min(MAX_IN_FLIGHT, Math.max(MIN_IN_FLIGHT, concurrency * IN_FLIGHT_PER_CONNECTION));
     const { timeouts, random } = options;
@@ -162,8 +167,9 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       void finish(attempt, 0);
       return false;
     }
-    if (hooks.deliver === null) return dispatch(attempt, [{ envelope: due.envelope, indices: due.due }]);
-    void askDeliverStage(hooks.deliver, attempt, route, ports.log).then((parts) => dispatch(attempt, parts));
+    const indices = sortOut(attempt, clock.now());
+    if (hooks.deliver === null) return dispatch(attempt, [{ envelope: due.envelope, indices }]);
+    void askDeliverStage(hooks.deliver, attempt, indices, route, ports.log).then((parts) => dispatch(attempt, parts));
     return false;
   }
 
@@ -240,6 +246,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       smtpUtf8,
       priority,
       requireTls: envelope.requireTls === true,
+      asked: askedOf(envelope, indices, clock),
       rank,
       body: () => queue.body(envelope.id),
       done: (results, nextHop) => groupDone(attempt, envelope, indices, results, nextHop),

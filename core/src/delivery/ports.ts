@@ -11,7 +11,7 @@ import type { Envelope } from '../mail/envelope.ts';
 import type { LocalMailbox } from '../maildrop/mailbox.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { DeliveryState } from '../queue/store.ts';
+import type { DeliveryState, Owed } from '../queue/store.ts';
 import type { StsPolicies } from './sts.ts';
 
 /** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
@@ -26,7 +26,16 @@ export interface DueMessage {
 /** What one attempt came to for one recipient. `reply` is ASCII, one line, with an enhanced status code where one is known. */
 export type Outcome =
   | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
-  | { readonly index: number; readonly outcome: 'deferred'; readonly reply: string; readonly nextAttemptAtMs: number };
+  | {
+      readonly index: number;
+      readonly outcome: 'deferred';
+      readonly reply: string;
+      readonly nextAttemptAtMs: number;
+      /** As in RecipientState, when it changed. */
+      readonly warned?: number;
+      readonly late?: true;
+      readonly owed?: Owed;
+    };
 
 /** The queue as delivery sees it. */
 export interface DueQueue {
@@ -58,9 +67,9 @@ export interface DeliveryPorts {
   readonly sts: StsPolicies;
   /** Only the stages deliver, delivered, deferred and bounced are used. */
   readonly hooks: Pick<Pipeline, 'deliver' | 'delivered' | 'deferred' | 'bounced'>;
-  /** Stores a bounce as a new message; resolves when it is on disk. @throws when it could not be stored. */
-  readonly submitBounce: (envelope: Envelope, bytes: Uint8Array) => Promise<void>;
-  /** A new queue id, for bounces. */
+  /** Stores a notice as a new message; resolves when it is on disk. @throws when it could not be stored. */
+  readonly submitNotice: (envelope: Envelope, bytes: Uint8Array) => Promise<void>;
+  /** A new queue id, for notices. */
   readonly newId: () => string;
   readonly isSelf: IsSelf;
   readonly clock: Clock;

@@ -3,11 +3,28 @@
  * A reply of a peer comes as it was sent; our own reasons are written in the same form.
  */
 
+/**
+ * Who has a message now, and what of its sender's wishes went along.
+ * `mailbox`: it is where it was to go. `hop`: another server has it.
+ */
+export interface Handover {
+  readonly to: 'mailbox' | 'hop';
+  /** The hop tells the sender what he asked to be told (DSN). */
+  readonly reports: boolean;
+  /** The hop knows until when it is to be delivered (DELIVERBY). */
+  readonly keepsTime: boolean;
+}
+
 /** What one try came to for one recipient, before the schedule is asked. */
 export interface Result {
   readonly outcome: 'delivered' | 'deferred' | 'failed';
   readonly reply: string;
+  /** Of what was delivered where its sender may have asked to be told; not of what was discarded. */
+  readonly handover?: Handover;
 }
+
+/** Placed in a mailbox, here or by LMTP. */
+export const IN_MAILBOX: Handover = { to: 'mailbox', reports: false, keepsTime: true };
 
 /** @returns the enhanced status code (RFC 3463) of a reply; where there is none, the one its class allows. */
 export function statusOf(reply: string): string {

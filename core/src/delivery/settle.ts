@@ -1,112 +1,158 @@
 /**
- * What an attempt came to, made lasting: the queue is told, the sender gets a bounce, hooks, log and counters hear of it.
- * Called by delivery/loop with the results of a message, all at once or in parts.
- * The order is what makes it safe: a bounce is on disk before the queue forgets the recipient it is about. When the bounce
- * cannot be stored, the recipients stay pending; when the queue cannot be told, the message is tried again. So a crash or
- * a full disk may repeat a delivery or a bounce, and loses neither.
+ * What an attempt came to, made lasting: the queue is told, the sender gets a notice where he is to have one (notice/),
+ * hooks, log and counters hear of it. Called by delivery/loop with the results of a message, all at once or in parts.
+ * The order is what makes it safe: a notice is on disk before the queue forgets the recipient it is about. When it
+ * cannot be stored, the recipients stay pending, those that were delivered as `owed`: they are told of later and not
+ * delivered again. When the queue cannot be told, the message is tried again. So a crash or a full disk may repeat a
+ * delivery or a notice, and loses neither.
  */
 import type { DeliveryFacts } from '../hook/contract.ts';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import type { Attempt, Settled } from './attempt.ts';
-import { buildBounce, type Failure, MAX_HEADER_BYTES, mayBounce } from './bounce.ts';
+import { type Delay, delay, expansions, failure, type NoticePolicy, success } from './notice/events.ts';
+import { createSendNotice } from './notice/send.ts';
+import type { Told } from './notice/told.ts';
+import { mayNotify } from './notice/wishes.ts';
 import type { DeliveryPorts, Outcome } from './ports.ts';
 
 export type Settle = (attempt: Attempt, settled: readonly Settled[]) => Promise<void>;
 
-/** Recipients whose bounce could not be stored are tried again after this. */
+/** Recipients whose notice could not be stored are looked at again after this. */
 const BOUNCE_RETRY_MS = 300_000;
 
 interface Decided {
   readonly one: Settled;
   readonly outcome: Outcome;
-  readonly expired: boolean;
+  /** Why a deferred recipient failed. */
+  readonly ended: 'expired' | 'late' | undefined;
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Peers are named with an address; a hop nobody was reached at is not one who said something. */
-const isPeer = (nextHop: string): boolean => nextHop.includes('[');
-
-export function createSettle(ports: DeliveryPorts, hostname: string): Settle {
-  const { queue, clock, hooks, counters, directory } = ports;
+/** @param policy as the configuration has it now */
+export function createSettle(ports: DeliveryPorts, hostname: string, policy: () => NoticePolicy): Settle {
+  const { queue, clock, hooks, counters } = ports;
+  const sendNotice = createSendNotice(ports, hostname, policy);
   const log = ports.log;
 
   function decide(attempt: Attempt, one: Settled): Decided {
     const { index, result } = one;
     const { outcome, reply } = result;
-    if (outcome !== 'deferred') return { one, outcome: { index, outcome, reply }, expired: false };
+    if (outcome !== 'deferred') return { one, outcome: { index, outcome, reply }, ended: undefined };
+    const { deliverBy } = attempt.envelope;
+    if (deliverBy?.mode === 'return' && clock.now() >= deliverBy.atMs) {
+      return {
+        one,
+        outcome: { index, outcome: 'failed', reply: `554 5.4.7 its time is over, at last: ${reply}` },
+        ended: 'late',
+      };
+    }
     const nextAttemptAtMs = queue.nextAttempt(attempt.envelope, attempt.count(index));
-    if (nextAttemptAtMs !== undefined) return { one, outcome: { index, outcome, reply, nextAttemptAtMs }, expired: false };
-    return { one, outcome: { index, outcome: 'failed', reply: `451 4.4.7 given up, at last: ${reply}` }, expired: true };
+    if (nextAttemptAtMs !== undefined) return { one, outcome: { index, outcome, reply, nextAttemptAtMs }, ended: undefined };
+    return { one, outcome: { index, outcome: 'failed', reply: `451 4.4.7 given up, at last: ${reply}` }, ended: 'expired' };
   }
 
-  /** The beginning of a message, enough for its header. */
-  async function headerOf(id: string): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of queue.body(id)) {
-      chunks.push(Uint8Array.from(chunk));
-      size += chunk.length;
-      if (size >= MAX_HEADER_BYTES) break;
-    }
-    return Buffer.concat(chunks);
+  const recipientOf = (attempt: Attempt, { index }: Settled): Recipient => attempt.envelope.recipients[index]!;
+
+  /** @throws StoreError when the notice could not be stored */
+  async function notify(envelope: Envelope, told: readonly Told[]): Promise<void> {
+    if (told.length === 0) return;
+    const kind = told[0]!.action === 'failed' ? 'bounce' : 'notice';
+    const id = await sendNotice(envelope, told);
+    counters.add(`delivery.${kind}.${id === undefined ? 'withheld' : 'sent'}`);
+    if (id === undefined) return;
+    if (kind === 'bounce') log.info('delivery.bounce', { message: envelope.id, bounce: id, to: envelope.reversePath });
+    else log.info('delivery.notice', { message: envelope.id, notice: id, to: envelope.reversePath, action: told[0]!.action });
   }
 
-  /** Where a bounce goes; empty when the sender is an address of ours that nobody has. */
-  function bounceRecipients(reversePath: string): Recipient[] {
-    const found = directory.resolve(reversePath);
-    if (found.is === 'unknown') return [];
-    if (found.is !== 'known') return [{ address: reversePath }];
-    return found.targets.map((target) =>
-      target.to === 'mailbox' ? { address: target.address, mailbox: target.mailbox } : { address: target.address },
-    );
+  /** Tells of failures. @returns what the queue is told: as decided, or put off where the sender cannot be told yet */
+  async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
+    const failed = decided.filter(({ outcome }) => outcome.outcome === 'failed');
+    if (failed.length === 0) return decided;
+    const told = failed
+      .filter(({ one }) => mayNotify(one.envelope))
+      .map(({ one, ended }) => failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended))
+      .filter((one) => one !== undefined);
+    try {
+      if (told.length === 0) counters.add('delivery.bounce.withheld');
+      else await notify(attempt.envelope, told);
+      return decided;
+    } catch (error) {
+      unstored(attempt, 'delivery.bounce.unstored', error);
+      return decided.map((one) => (one.outcome.outcome === 'failed' ? putOff(attempt, one) : one));
+    }
   }
 
-  /** @throws StoreError when the bounce could not be stored */
-  async function bounce(envelope: Envelope, all: readonly Decided[]): Promise<void> {
-    const failed = all.filter(({ one }) => mayBounce(one.envelope));
-    if (failed.length === 0) {
-      counters.add('delivery.bounce.withheld');
-      return;
+  /** Tells of what was delivered, where that was asked for, and of addresses that became several. */
+  async function confirm(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
+    const { envelope } = attempt;
+    if (!mayNotify(envelope)) return decided;
+    const told: Told[] = [];
+    const owed = new Set<Decided>();
+    for (const each of decided) {
+      const { one } = each;
+      const { outcome, reply, handover } = one.result;
+      if (outcome !== 'delivered' || handover === undefined || !mayNotify(one.envelope)) continue;
+      const found = success(envelope, recipientOf(attempt, one), { reply, nextHop: one.nextHop }, handover);
+      if (found === undefined) continue;
+      told.push(found);
+      owed.add(each);
     }
-    const recipients = bounceRecipients(envelope.reversePath);
-    if (recipients.length === 0) {
-      counters.add('delivery.bounce.withheld');
-      log.warn('delivery.bounce.nobody', { message: envelope.id, reversePath: envelope.reversePath });
-      return;
+    if (attempt.isFirst) told.push(...expansions(envelope.recipients));
+    if (told.length === 0) return decided;
+    try {
+      await notify(envelope, told);
+      attempt.isFirst = false;
+      return decided;
+    } catch (error) {
+      unstored(attempt, 'delivery.notice.unstored', error);
+      return decided.map((each) => (owed.has(each) ? owe(each) : each));
     }
-    const failures = failed.map(({ one, expired }): Failure => {
+  }
+
+  /** Warns of what has to wait, where it is time to. What was not stored is told after the next attempt. */
+  async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
+    const { envelope, due } = attempt;
+    const delays = new Map<Decided, Delay>();
+    for (const each of decided) {
+      const { one, outcome } = each;
+      if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred' || !mayNotify(one.envelope)) continue;
       const { reply } = one.result;
-      return { recipient: envelope.recipients[one.index]!, reply, peer: isPeer(one.nextHop) ? one.nextHop : undefined, expired };
-    });
-    const id = ports.newId();
-    const nowMs = clock.now();
-    const bytes = buildBounce({ envelope, failures, header: await headerOf(envelope.id), hostname, id, nowMs });
-    await ports.submitBounce(
-      {
-        id,
-        receivedAtMs: nowMs,
-        reversePath: '',
-        recipients,
-        origin: {
-          listener: 'internal',
-          clientAddress: '',
-          clientPort: 0,
-          helo: hostname,
-          protocol: 'SMTP',
-          sessionId: envelope.origin.sessionId,
-        },
-        sizeBytes: bytes.length,
-        body: '7bit',
-        // RFC 6710 §4.6: as urgent as what it is about.
-        // RFC 8689 §5: it tells of what was to stay secret.
-        ...(envelope.requireTls === true ? { requireTls: true } : {}),
-        ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
-      },
-      bytes,
-    );
-    counters.add('delivery.bounce.sent');
-    log.info('delivery.bounce', { message: envelope.id, bounce: id, to: envelope.reversePath });
+      const state = due.state?.recipients[one.index];
+      const said = { reply, nextHop: one.nextHop };
+      const found = delay(envelope, recipientOf(attempt, one), said, state, policy(), clock.now());
+      if (found !== undefined) delays.set(each, found);
+    }
+    if (delays.size === 0) return decided;
+    try {
+      await notify(
+        envelope,
+        [...delays.values()].map(({ told }) => told),
+      );
+      return decided.map((each) => {
+        const found = delays.get(each);
+        if (found === undefined || each.outcome.outcome !== 'deferred') return each;
+        const { told: _, ...noted } = found;
+        return { ...each, outcome: { ...each.outcome, ...noted } };
+      });
+    } catch (error) {
+      unstored(attempt, 'delivery.notice.unstored', error);
+      return decided;
+    }
+  }
+
+  function unstored(attempt: Attempt, event: 'delivery.bounce.unstored' | 'delivery.notice.unstored', error: unknown): void {
+    counters.add(event);
+    log.error(event, { message: attempt.envelope.id, reason: reasonOf(error) });
+  }
+
+  /** Delivered, and its sender has still to be told: the queue keeps it, and nobody delivers it again. */
+  function owe({ one, outcome }: Decided): Decided {
+    const { handover } = one.result;
+    const owed = { nextHop: one.nextHop, ...(handover === undefined ? {} : { handover }) };
+    const { index, reply } = outcome;
+    const nextAttemptAtMs = clock.now() + BOUNCE_RETRY_MS;
+    return { one, outcome: { index, outcome: 'deferred', reply, nextAttemptAtMs, owed }, ended: undefined };
   }
 
   /** Report stages never delay anything; a failure in one is the plugin's, and only told. */
@@ -150,22 +196,15 @@ export function createSettle(ports: DeliveryPorts, hostname: string): Settle {
     const { index, result } = one;
     const nextAttemptAtMs =
       queue.nextAttempt(attempt.envelope, attempt.count(index), BOUNCE_RETRY_MS) ?? clock.now() + BOUNCE_RETRY_MS;
-    return { one, outcome: { index, outcome: 'deferred', reply: result.reply, nextAttemptAtMs }, expired: false };
+    return { one, outcome: { index, outcome: 'deferred', reply: result.reply, nextAttemptAtMs }, ended: undefined };
   }
 
   return async (attempt, settled) => {
     const { envelope } = attempt;
-    let decided = settled.map((one) => decide(attempt, one));
-    const failed = decided.filter(({ outcome }) => outcome.outcome === 'failed');
-    if (failed.length > 0) {
-      try {
-        await bounce(envelope, failed);
-      } catch (error) {
-        counters.add('delivery.bounce.unstored');
-        log.error('delivery.bounce.unstored', { message: envelope.id, reason: reasonOf(error) });
-        decided = decided.map((one) => (one.outcome.outcome === 'failed' ? putOff(attempt, one) : one));
-      }
-    }
+    let decided: readonly Decided[] = settled.map((one) => decide(attempt, one));
+    decided = await bounce(attempt, decided);
+    decided = await confirm(attempt, decided);
+    decided = await warn(attempt, decided);
     try {
       await queue.settle(
         envelope.id,

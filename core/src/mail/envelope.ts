@@ -31,6 +31,8 @@ export interface Recipient {
   readonly mailbox?: string;
   /** NOTIFY= (RFC 3461 §4.1); empty for NEVER, absent when not given: failures and delays are told then. */
   readonly notify?: readonly Notify[];
+  /** It is one of several that an alias leads to (RFC 3461 §5.2.7.3). */
+  readonly expanded?: true;
   /** ORCPT= as given, `type;xtext` (RFC 3461 §4.2). */
   readonly orcpt?: string;
 }

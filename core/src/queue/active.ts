@@ -4,7 +4,7 @@
  * has an outcome, or when it is released. Pure bookkeeping: the store is written to by the caller.
  */
 import type { Envelope } from '../mail/envelope.ts';
-import type { DeliveryState, RecipientState } from './store.ts';
+import type { DeliveryState, Owed, RecipientState } from './store.ts';
 
 /** A message whose time has come. The same shape as delivery's port asks for. */
 export interface DueMessage {
@@ -18,7 +18,16 @@ export interface DueMessage {
 /** What one attempt came to for one recipient. */
 export type Outcome =
   | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
-  | { readonly index: number; readonly outcome: 'deferred'; readonly reply: string; readonly nextAttemptAtMs: number };
+  | {
+      readonly index: number;
+      readonly outcome: 'deferred';
+      readonly reply: string;
+      readonly nextAttemptAtMs: number;
+      /** As in RecipientState, when it changed. */
+      readonly warned?: number;
+      readonly late?: true;
+      readonly owed?: Owed;
+    };
 
 export interface Active {
   readonly envelope: Envelope;
@@ -47,6 +56,19 @@ export function dueRecipients(envelope: Envelope, state: DeliveryState | undefin
   return due;
 }
 
+type Noted = Pick<RecipientState, 'warned' | 'late' | 'owed'>;
+
+/** What the sender of a recipient that is still pending was told so far. */
+function toldOf(before: Noted, now: Noted): Noted {
+  const warned = now.warned ?? before.warned;
+  const late = now.late ?? before.late;
+  return {
+    ...(warned === undefined ? {} : { warned }),
+    ...(late === undefined ? {} : { late }),
+    ...(now.owed === undefined ? {} : { owed: now.owed }),
+  };
+}
+
 /** Writes outcomes into an active message. An index that is not open (settled before, never due) is left as it is. */
 export function applyOutcomes(active: Active, outcomes: readonly Outcome[]): void {
   const recipients = active.state === undefined ? untried(active.envelope) : [...active.state.recipients];
@@ -55,6 +77,7 @@ export function applyOutcomes(active: Active, outcomes: readonly Outcome[]): voi
     if (before === undefined || !active.open.delete(one.index)) continue;
     const deferred = one.outcome === 'deferred';
     recipients[one.index] = {
+      ...(one.outcome === 'deferred' ? toldOf(before, one) : {}),
       status: one.outcome === 'deferred' ? 'pending' : one.outcome,
       attempts: before.attempts + 1,
       nextAttemptAtMs: deferred ? one.nextAttemptAtMs : 0,

@@ -13,7 +13,7 @@ import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, 
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
 import { createRecentEnvelopes } from './recent.ts';
 import { firstDueAtMs, recover, type Recovered, wishOf } from './recover.ts';
-import { nextAttemptAt, type RetryPolicy } from './retry.ts';
+import { nextAttemptAt, notPast, type RetryPolicy } from './retry.ts';
 import { createSchedule, FORCED_MS, type Taken, type Wish, wishFor } from './schedule.ts';
 import { type ListedMessage, type NewMessage, type QueueStore, type StoredMessage, StoreError } from './store.ts';
 
@@ -263,8 +263,11 @@ export function createQueue(ports: QueuePorts): Queue {
       rouse();
     },
     body: (id) => store.body(id),
-    nextAttempt: (envelope, attempts, retryAfterMs) =>
-      nextAttemptAt(ports.retry, releasedAtMs(envelope), clock.now(), attempts, random, retryAfterMs),
+    nextAttempt(envelope, attempts, retryAfterMs) {
+      const nowMs = clock.now();
+      const next = nextAttemptAt(ports.retry, releasedAtMs(envelope), nowMs, attempts, random, retryAfterMs);
+      return next === undefined ? undefined : notPast(envelope.deliverBy, next, nowMs);
+    },
     async settle(id, outcomes) {
       const entry = active.get(id);
       if (entry === undefined) throw new StoreError('PH_STORE_FAILED', `${id} is not handed out`);

@@ -1,7 +1,7 @@
 /** When a recipient is tried again and given up. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nextAttemptAt } from './retry.ts';
+import { nextAttemptAt, notPast } from './retry.ts';
 
 const policy = { waitsMs: [100_000, 200_000, 400_000], giveUpAfterMs: 10_000_000 };
 const middle = (): number => 0.5;
@@ -48,4 +48,12 @@ test('every schedule comes to an end', () => {
       expect(now).toBe(1e8);
     }),
   );
+});
+
+test('an attempt is made when the time of BY is over, and the waits go on after it', () => {
+  const deliverBy = { atMs: 5000, mode: 'notify', trace: false } as const;
+  expect(notPast(deliverBy, 9000, 1000)).toBe(5000);
+  expect(notPast(deliverBy, 3000, 1000)).toBe(3000);
+  expect(notPast(deliverBy, 9000, 5000)).toBe(9000);
+  expect(notPast(undefined, 9000, 1000)).toBe(9000);
 });

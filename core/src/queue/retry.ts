@@ -5,6 +5,8 @@
  * that failed together do not come back together. The last attempt is made when the message is as old as it may become.
  */
 
+import type { DeliverBy } from '../mail/envelope.ts';
+
 export interface RetryPolicy {
   /** Waits after the first, second, … attempt, in milliseconds; the last one repeats. At least one. */
   readonly waitsMs: readonly number[];
@@ -39,4 +41,9 @@ export function nextAttemptAt(
       ? listed * (1 - JITTER + 2 * JITTER * random())
       : Math.max(0, retryAfterMs) * (1 + JITTER * random());
   return Math.min(Math.round(nowMs + waitMs), expiresAtMs);
+}
+
+/** An attempt is made when the time of BY is over (RFC 2852), however long the wait would be: it is what tells the sender. */
+export function notPast(deliverBy: DeliverBy | undefined, nextAttemptAtMs: number, nowMs: number): number {
+  return deliverBy === undefined || deliverBy.atMs <= nowMs ? nextAttemptAtMs : Math.min(nextAttemptAtMs, deliverBy.atMs);
 }

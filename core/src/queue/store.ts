@@ -4,6 +4,12 @@
  */
 import type { Envelope } from '../mail/envelope.ts';
 
+/** What is told of a recipient that has the message: see delivery/settle. */
+export interface Owed {
+  readonly nextHop: string;
+  readonly handover?: { readonly to: 'mailbox' | 'hop'; readonly reports: boolean; readonly keepsTime: boolean };
+}
+
 /** What became of one recipient so far; the index is that of `envelope.recipients`. */
 export interface RecipientState {
   readonly status: 'pending' | 'delivered' | 'failed';
@@ -12,12 +18,16 @@ export interface RecipientState {
   readonly nextAttemptAtMs: number;
   /** The last answer: the peer's reply or our own reason, with its enhanced code, for `queue list` and the bounce. */
   readonly reply?: string;
+  /** How many of the ages of `queue.warnAfter` the sender was told of. */
+  readonly warned?: number;
+  /** The sender was told that the time of BY is over (RFC 2852). */
+  readonly late?: true;
+  /** It has the message, with `reply`, and its sender has still to be told so. */
+  readonly owed?: Owed;
 }
 
 export interface DeliveryState {
   readonly recipients: readonly RecipientState[];
-  /** The delay warning was sent. */
-  readonly warned?: boolean;
 }
 
 /** A message to be stored. The store takes `file` over (renames or copies it), the pieces it only reads. */

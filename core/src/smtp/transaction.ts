@@ -96,6 +96,7 @@ export class Transaction {
         address: target.address,
         ...(target.address === address ? {} : { original: address }),
         ...(target.to === 'mailbox' ? { mailbox: target.mailbox } : {}),
+        ...(asked.notify === undefined || resolution.targets.length === 1 ? {} : { expanded: true }),
         ...asked,
       });
     }

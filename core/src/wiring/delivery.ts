@@ -50,7 +50,7 @@ export function wireDelivery(parts: DeliveryParts): WiredDelivery {
       dns: parts.dns,
       sts: parts.sts,
       hooks: parts.pipeline,
-      submitBounce: (envelope, bytes) =>
+      submitNotice: (envelope, bytes) =>
         queue.accept({
           id: envelope.id,
           envelope: Buffer.from(JSON.stringify(envelope)),

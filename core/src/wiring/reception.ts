@@ -17,7 +17,6 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { createPop3Session } from '../pop3/session.ts';
 import type { Pop3Ports, Pop3Profile } from '../pop3/ports.ts';
-import { NO_REQUESTS } from '../smtp/requests.ts';
 import { createSmtpSession } from '../smtp/session.ts';
 import type { MessageSink, SmtpPorts, SmtpProfile } from '../smtp/ports.ts';
 import { createAddressMatcher } from './addresses.ts';
@@ -146,7 +145,8 @@ export function wireReception(parts: ReceptionParts): Reception {
         hideClient: listener.hideClient,
         vrfy: listener.vrfy,
         requests: {
-          ...NO_REQUESTS,
+          dsn: listener.requests.dsn,
+          minDeliverBySeconds: listener.requests.minDeliverBy === null ? null : listener.requests.minDeliverBy / 1000,
           maxHoldSeconds: Math.floor(listener.requests.maxHold / 1000),
           priority: listener.requests.priority,
           requireTls: listener.requests.requireTls,

@@ -13,6 +13,10 @@ export interface Capabilities {
   readonly priority: boolean;
   /** REQUIRETLS (RFC 8689). */
   readonly requireTls: boolean;
+  /** DSN (RFC 3461). */
+  readonly dsn: boolean;
+  /** DELIVERBY (RFC 2852 §4): the least time it takes mail for that is to come back afterwards; undefined when not offered. */
+  readonly minDeliverBySeconds: number | undefined;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
   /** LIMITS (RFC 9422). */
@@ -32,11 +36,16 @@ export const NO_CAPABILITIES: Capabilities = {
   startTls: false,
   priority: false,
   requireTls: false,
+  dsn: false,
+  minDeliverBySeconds: undefined,
   size: undefined,
   limits: {},
   auth: [],
   loggedIn: false,
 };
+
+/** A number that is none stands for no bound. */
+const secondsOf = (text: string | undefined): number => (text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : 0);
 
 /** @param lines the texts of the reply's lines; the first is the greeting */
 export function readCapabilities(lines: readonly string[]): Capabilities {
@@ -59,6 +68,8 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     startTls: found.has('STARTTLS'),
     priority: found.has('MT-PRIORITY'),
     requireTls: found.has('REQUIRETLS'),
+    dsn: found.has('DSN'),
+    minDeliverBySeconds: found.has('DELIVERBY') ? secondsOf(found.get('DELIVERBY')?.[0]) : undefined,
     size: !found.has('SIZE') ? undefined : size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0,
     limits: readLimits(found.get('LIMITS') ?? []),
     auth: found.get('AUTH') ?? [],

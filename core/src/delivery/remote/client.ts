@@ -8,6 +8,7 @@
 import type { Result } from '../reply.ts';
 import { loginSteps } from './login.ts';
 import { type Capabilities, NO_CAPABILITIES, readCapabilities } from './capabilities.ts';
+import { refuseForTime } from './delivery-requests.ts';
 import { asLastChunk } from './last-chunk.ts';
 import { stuffWhole } from './dot-stuff.ts';
 import { linesOf, type RawReply, ReplyReader, textOf } from './reply-reader.ts';
@@ -119,7 +120,7 @@ export class SmtpClient {
     if (message.eightBit && message.binary !== true && !this.#capabilities.eightBitMime) {
       return '554 5.6.3 message has 8-bit content and the mail host does not offer 8BITMIME';
     }
-    return undefined;
+    return message.asked === undefined ? undefined : refuseForTime(message.asked, this.#capabilities, this.#isLmtp);
   }
 
   /** Sends a message; only when idle, and after `refusal` found nothing. */

@@ -5,6 +5,7 @@
 import { isAscii } from 'node:buffer';
 import { isAscii as isAsciiText } from '../../wire/address.ts';
 import { convert, headersAreAscii, type Plan, survey } from '../convert/convert.ts';
+import type { Asked } from '../asked.ts';
 import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -23,6 +24,7 @@ export interface Job extends Ranked {
   readonly smtpUtf8: boolean;
   readonly priority: number;
   readonly requireTls: boolean;
+  readonly asked: Asked | undefined;
   body(): AsyncIterable<Uint8Array>;
   /**
    * Called once.
@@ -76,10 +78,23 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
  * @throws StoreError, or Error when the bytes do not match the envelope
  */
 export async function prepare(job: Job, peer: Capabilities, convertsSealed: boolean): Promise<Prepared> {
-  const { reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls } = job;
+  const { reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls, asked } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
   const body = content === undefined ? () => job.body() : () => once(content);
-  const asItIs = { job, reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls, content, body };
+  const asItIs = {
+    job,
+    reversePath,
+    recipients,
+    sizeBytes,
+    eightBit,
+    binary,
+    smtpUtf8,
+    priority,
+    requireTls,
+    asked,
+    content,
+    body,
+  };
   if (smtpUtf8 && !peer.smtpUtf8) {
     // RFC 6531 §3.2 is about what has more than ASCII in it; many clients say SMTPUTF8 of all their mail.
     if (![reversePath, ...recipients].every(isAsciiText) || !(await headersAreAscii(body()))) return asItIs;

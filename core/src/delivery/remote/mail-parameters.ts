@@ -3,6 +3,7 @@
  * Asked by remote/transaction. Pure.
  */
 import type { Capabilities } from './capabilities.ts';
+import { mailRequests } from './delivery-requests.ts';
 import type { OutgoingMessage } from './transaction.ts';
 
 /** @returns what stands behind the path, with a blank before each */
@@ -17,5 +18,5 @@ export function mailParameters(message: OutgoingMessage, capabilities: Capabilit
   // RFC 4954 §5: we vouch for nobody by our own login.
   if (capabilities.loggedIn) text += ' AUTH=<>';
   if (requireTls && capabilities.requireTls) text += ' REQUIRETLS';
-  return text;
+  return message.asked === undefined ? text : text + mailRequests(message.asked, capabilities);
 }

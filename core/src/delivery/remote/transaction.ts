@@ -4,8 +4,10 @@
  * result for each recipient. A recipient that was refused is never part of what the message's end decides. In LMTP the
  * end has a reply for each recipient that was accepted, in their order (RFC 2033 §4.2).
  */
-import { type Result, resultOf, statusOf } from '../reply.ts';
+import type { Asked } from '../asked.ts';
+import { type Handover, type Result, resultOf, statusOf } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
+import { handoverTo, rcptRequests } from './delivery-requests.ts';
 import { mailParameters } from './mail-parameters.ts';
 import { type RawReply, textOf } from './reply-reader.ts';
 
@@ -25,6 +27,8 @@ export interface OutgoingMessage {
   readonly priority?: number;
   /** REQUIRETLS (RFC 8689); the connection was opened for it. */
   readonly requireTls?: boolean;
+  /** What is asked of its delivery; absent when that is nothing. */
+  readonly asked?: Asked | undefined;
   /** It cannot be made fit for the peer: the permanent reply that says why. */
   readonly unfit?: string;
   /** The bytes of a small message; undefined: they are streamed when the peer is ready for them. */
@@ -51,6 +55,9 @@ export class Transaction {
   #rcpt = 0;
   #accepted = 0;
   readonly #lmtp: boolean;
+  readonly #capabilities: Capabilities;
+  /** Who has the message when it was taken, where its sender may want to know. */
+  readonly #handover: Handover | undefined;
   /** The recipient that the next reply to the end is about, in LMTP. */
   #answered = 0;
   /** Of the peer's replies to this message; none means it was not tried. */
@@ -60,6 +67,8 @@ export class Transaction {
   constructor(message: OutgoingMessage, capabilities: Capabilities, resetFirst: boolean, lmtp = false) {
     this.message = message;
     this.#lmtp = lmtp;
+    this.#capabilities = capabilities;
+    this.#handover = message.asked === undefined ? undefined : handoverTo(capabilities, lmtp);
     this.#pipelined = capabilities.pipelining;
     this.#stage = resetFirst ? 'rset' : 'mail';
     this.#results = message.recipients.map(() => undefined);
@@ -80,7 +89,7 @@ export class Transaction {
     const reset = this.#stage === 'rset' ? 'RSET\r\n' : '';
     if (!this.#pipelined) return reset === '' ? this.#mail : reset;
     let text = reset + this.#mail;
-    for (const recipient of this.message.recipients) text += `RCPT TO:<${recipient}>\r\n`;
+    for (const recipient of this.message.recipients) text += this.#rcptTo(recipient);
     // RFC 3030 §2: BDAT waits for nobody, but a message for nobody is not worth its octets.
     return this.message.binary === true ? text : `${text}DATA\r\n`;
   }
@@ -137,6 +146,15 @@ export class Transaction {
     }
   }
 
+  #rcptTo(recipient: string): string {
+    const { asked, smtpUtf8 } = this.message;
+    const parameters =
+      asked === undefined
+        ? ''
+        : rcptRequests(asked, recipient, this.#capabilities, smtpUtf8 === true && this.#capabilities.smtpUtf8);
+    return `RCPT TO:<${recipient}>${parameters}\r\n`;
+  }
+
   #send(command: string): Step {
     this.command = command;
     return 'send';
@@ -148,7 +166,7 @@ export class Transaction {
       this.#mailRefusal = resultOf(raw.code, textOf(raw));
       if (!this.#pipelined) return this.#finish(this.#mailRefusal);
     }
-    return this.#pipelined ? 'wait' : this.#send(`RCPT TO:<${this.message.recipients[0]}>\r\n`);
+    return this.#pipelined ? 'wait' : this.#send(this.#rcptTo(this.message.recipients[0]!));
   }
 
   #takeRcpt(raw: RawReply): Step {
@@ -159,7 +177,7 @@ export class Transaction {
     }
     this.#rcpt++;
     if (this.#rcpt < this.message.recipients.length) {
-      return this.#pipelined ? 'wait' : this.#send(`RCPT TO:<${this.message.recipients[this.#rcpt]}>\r\n`);
+      return this.#pipelined ? 'wait' : this.#send(this.#rcptTo(this.message.recipients[this.#rcpt]!));
     }
     if (this.message.binary === true) {
       this.needsReset = this.#accepted === 0 && this.#mailRefusal === undefined;
@@ -196,7 +214,9 @@ export class Transaction {
     const reply = textOf(raw);
     // Before the end was sent nothing can have been accepted.
     const result = early && raw.code < 400 ? ({ outcome: 'deferred', reply } as const) : resultOf(raw.code, reply);
-    return this.#lmtp ? this.#takeOne(result, early) : this.#finish(result);
+    const told: Result =
+      this.#handover === undefined || result.outcome !== 'delivered' ? result : { ...result, handover: this.#handover };
+    return this.#lmtp ? this.#takeOne(told, early) : this.#finish(told);
   }
 
   #takeOne(result: Result, early: boolean): Step {

@@ -1,0 +1,85 @@
+/**
+ * Writes notices and puts them into the queue: they are mail like other mail, from nobody (RFC 3461 §6.1), and nobody is
+ * told of them. Called by delivery/settle, which waits until they are on disk before the queue forgets what they are about.
+ */
+import type { Envelope, Recipient } from '../../mail/envelope.ts';
+import type { DeliveryPorts } from '../ports.ts';
+import { buildNotice } from './build.ts';
+import type { NoticePolicy } from './events.ts';
+import { MAX_HEADER_BYTES } from './returned.ts';
+import type { Told } from './told.ts';
+
+/** @returns the id of the notice; undefined when there is nobody to tell. @throws StoreError when it could not be stored */
+export type SendNotice = (envelope: Envelope, told: readonly Told[]) => Promise<string | undefined>;
+
+export function createSendNotice(ports: DeliveryPorts, hostname: string, policy: () => NoticePolicy): SendNotice {
+  const { queue, clock, directory, log } = ports;
+
+  async function read(id: string, atMostBytes: number): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of queue.body(id)) {
+      chunks.push(Uint8Array.from(chunk));
+      size += chunk.length;
+      if (size >= atMostBytes) break;
+    }
+    return Buffer.concat(chunks);
+  }
+
+  /** Where a notice goes; empty when the sender is an address of ours that nobody has. */
+  function recipientsOf(reversePath: string): Recipient[] {
+    const found = directory.resolve(reversePath);
+    if (found.is === 'unknown') return [];
+    if (found.is !== 'known') return [{ address: reversePath, notify: [] }];
+    return found.targets.map((target) => ({
+      address: target.address,
+      ...(target.to === 'mailbox' ? { mailbox: target.mailbox } : {}),
+      notify: [],
+    }));
+  }
+
+  return async (envelope, told) => {
+    const recipients = recipientsOf(envelope.reversePath);
+    if (recipients.length === 0) {
+      log.warn('delivery.bounce.nobody', { message: envelope.id, reversePath: envelope.reversePath });
+      return undefined;
+    }
+    // RFC 3461 §4.3: a notice without a failure brings the header alone.
+    const whole =
+      envelope.ret === 'full' &&
+      // RFC 8689 §5: what was to stay secret is not spread.
+      envelope.requireTls !== true &&
+      envelope.body !== 'binarymime' &&
+      envelope.sizeBytes <= policy().maxReturnBytes &&
+      told.some(({ action }) => action === 'failed');
+    const message = await read(envelope.id, whole ? envelope.sizeBytes : MAX_HEADER_BYTES);
+    const id = ports.newId();
+    const nowMs = clock.now();
+    const { bytes, body, smtpUtf8 } = buildNotice({ envelope, told, message, whole, hostname, id, nowMs });
+    await ports.submitNotice(
+      {
+        id,
+        receivedAtMs: nowMs,
+        reversePath: '',
+        recipients,
+        origin: {
+          listener: 'internal',
+          clientAddress: '',
+          clientPort: 0,
+          helo: hostname,
+          protocol: 'SMTP',
+          sessionId: envelope.origin.sessionId,
+        },
+        sizeBytes: bytes.length,
+        body,
+        ...(smtpUtf8 ? { smtpUtf8: true } : {}),
+        // RFC 6710 §4.6: as urgent as what it is about.
+        // RFC 8689 §5: it tells of what was to stay secret.
+        ...(envelope.requireTls === true ? { requireTls: true } : {}),
+        ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
+      },
+      bytes,
+    );
+    return id;
+  };
+}

@@ -1,0 +1,338 @@
+/** Who is told what of a message's way (RFC 3461, RFC 2852), with next hops that know DSN and DELIVERBY and some that do not. */
+import type { Envelope, Recipient } from '@posthorn/core/mail/envelope';
+import { systemClock } from '@posthorn/core/mail/system-clock';
+import { StoreError } from '@posthorn/core/queue/store';
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeRig, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
+import { type Script, type Sink, startSink } from '../lib/smtp-sink.ts';
+
+const sinks: Sink[] = [];
+const rigs: Rig[] = [];
+const HOUR = 3_600_000;
+
+async function hop(words: readonly string[], script: Script = {}, lmtp = false): Promise<Sink> {
+  const sink = await startSink({ extensions: ['PIPELINING', ...words], script, lmtp });
+  sinks.push(sink);
+  return sink;
+}
+
+function rigTo(sink: Sink | undefined, options: RigOptions = {}, scheme = 'smtp'): Rig {
+  const via = sink === undefined ? 'discard:' : `${scheme}://127.0.0.1:${sink.port}`;
+  const rig = makeRig({
+    ...options,
+    config: {
+      queue: { priorityStep: 60_000, warnAfter: [4 * HOUR, 24 * HOUR], giveUpAfter: 120 * HOUR, maxReturnBytes: 1000 },
+      ...options.config,
+      relay: { routes: [{ to: '*', via }] },
+    },
+  });
+  rigs.push(rig);
+  return rig;
+}
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
+  await Promise.all(sinks.splice(0).map((one) => one.close()));
+});
+
+const ask = (recipient: Partial<Recipient>, envelope: Partial<Envelope> = {}): Partial<Envelope> => ({
+  recipients: [{ address: 'b@y.test', ...recipient }],
+  ...envelope,
+});
+const asked = (sink: Sink): string[] => sink.commands.filter((line) => /MAIL|RCPT/.test(line)).map((line) => line.slice(2));
+/** Actions told, in order, over all notices. */
+const actions = (rig: Rig): string[] =>
+  rig.bounces.flatMap(({ text }) => [...text.matchAll(/^Action: (.*)\r$/gm)].map(([, action]) => action!));
+const in1h = (): number => systemClock.now() + HOUR;
+
+describe('to a host with DSN', () => {
+  it('all goes along as it came, and we tell of no success (RFC 3461 §5.2.1)', async () => {
+    const sink = await hop(['DSN']);
+    const rig = rigTo(sink);
+    const recipients = [
+      { address: 'a@y.test', notify: ['success', 'delay'] as const, orcpt: 'rfc822;Team+2Bx@z.test' },
+      { address: 'b@y.test', notify: [] },
+      { address: 'c@y.test' },
+    ];
+    await rig.send({ to: [], envelope: { recipients, ret: 'headers', envid: 'QQ+2B1' } });
+    expect(asked(sink)).toEqual([
+      'MAIL FROM:<sender@example.test> RET=HDRS ENVID=QQ+2B1',
+      'RCPT TO:<a@y.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Team+2Bx@z.test',
+      'RCPT TO:<b@y.test> NOTIFY=NEVER ORCPT=rfc822;b@y.test',
+      'RCPT TO:<c@y.test>',
+    ]);
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it('an ORCPT of ours is the address of the RCPT, in xtext', async () => {
+    const sink = await hop(['DSN']);
+    const rig = rigTo(sink);
+    await rig.send({ to: [], envelope: ask({ original: 'a+b=c@x.test', notify: ['failure'] }) });
+    expect(asked(sink)[1]).toBe('RCPT TO:<b@y.test> NOTIFY=FAILURE ORCPT=rfc822;a+2Bb+3Dc@x.test');
+  });
+
+  it('an ORCPT beyond ASCII goes in ASCII where SMTPUTF8 does not go (RFC 6533 §3)', async () => {
+    const sink = await hop(['DSN']);
+    await rigTo(sink).send({ to: [], envelope: ask({ orcpt: 'utf-8;ü@x.test' }, { smtpUtf8: true }) });
+    expect(asked(sink)[1]).toBe(String.raw`RCPT TO:<b@y.test> ORCPT=utf-8;\x{FC}@x.test`);
+  });
+
+  it('what it refuses is told by us', async () => {
+    const rig = rigTo(await hop(['DSN'], { RCPT: '550 5.1.1 nobody' }));
+    await rig.send({ to: [], envelope: ask({ notify: ['failure'] }) });
+    expect(actions(rig)).toEqual(['failed']);
+  });
+
+  it('a notice asks for silence and nothing else (RFC 3461 §6.1)', async () => {
+    const sink = await hop(['DSN']);
+    await rigTo(sink).send({ from: '', to: [], envelope: ask({ notify: [] }) });
+    expect(asked(sink)).toEqual(['MAIL FROM:<>', 'RCPT TO:<b@y.test> NOTIFY=NEVER']);
+  });
+});
+
+describe('to a host without DSN', () => {
+  it('nothing is said, and a success that was asked for is told as relayed (RFC 3461 §5.2.2)', async () => {
+    const sink = await hop([]);
+    const rig = rigTo(sink);
+    await rig.send({ to: [], envelope: ask({ notify: ['success'] }, { ret: 'full', envid: 'x1' }) });
+    expect(asked(sink)).toEqual(['MAIL FROM:<sender@example.test>', 'RCPT TO:<b@y.test>']);
+    expect(actions(rig)).toEqual(['relayed']);
+    expect(rig.bounces[0]?.envelope).toMatchObject({ reversePath: '', recipients: [{ notify: [] }] });
+    expect(rig.bounces[0]?.text).toMatch(/Original-Envelope-Id: x1\r\n[^]*Status: 2\.0\.0\r\n[^]*text\/rfc822-headers/);
+    expect(rig.events.filter((event) => event.startsWith('='))).toEqual(['=bounce', '=settle']);
+  });
+
+  it.each([[undefined], [[]], [['failure']], [['delay']]] as const)('NOTIFY %j tells of no success', async (notify) => {
+    const rig = rigTo(await hop([]));
+    await rig.send({ to: [], envelope: ask(notify === undefined ? {} : { notify }) });
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it.each([
+    [undefined, ['failed']],
+    [['failure'], ['failed']],
+    [[], []],
+    [['success', 'delay'], []],
+  ] as const)('NOTIFY %j on failure: %j (RFC 3461 §5.2.6)', async (notify, told) => {
+    const rig = rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
+    await rig.send({ to: [], envelope: ask(notify === undefined ? {} : { notify }) });
+    expect(actions(rig)).toEqual(told);
+  });
+
+  it('tells in one notice of those alone who want it (RFC 3461 §5.2.8)', async () => {
+    const rig = rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
+    const recipients = [{ address: 'a@y.test', notify: [] }, { address: 'b@y.test' }];
+    await rig.send({ to: [], envelope: { recipients } });
+    expect(rig.bounces).toHaveLength(1);
+    expect(rig.bounces[0]?.text).not.toContain('a@y.test');
+  });
+
+  it('a message from nobody is told of to nobody', async () => {
+    const rig = rigTo(await hop([]));
+    await rig.send({ from: '', to: [], envelope: ask({ notify: ['success', 'failure'] }) });
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it('what is discarded was not delivered', async () => {
+    const rig = rigTo(undefined);
+    await rig.send({ to: [], envelope: ask({ notify: ['success'] }) });
+    expect(rig.bounces).toEqual([]);
+  });
+});
+
+describe('into a mailbox', () => {
+  it('success is told as delivered (RFC 3461 §5.2.3)', async () => {
+    const rig = rigTo(undefined);
+    await rig.send({ to: [], envelope: ask({ mailbox: 'b', notify: ['success'] }) });
+    expect(actions(rig)).toEqual(['delivered']);
+  });
+
+  it('by LMTP too', async () => {
+    const rig = rigTo(await hop([], {}, true), {}, 'lmtp');
+    await rig.send({ to: [], envelope: ask({ notify: ['success'] }) });
+    expect(actions(rig)).toEqual(['delivered']);
+  });
+
+  it('an alias for several is told of once, as expanded, and asks its members for no success (RFC 3461 §5.2.7.3)', async () => {
+    const sink = await hop(['DSN']);
+    const rig = rigTo(sink);
+    const member = { original: 'team@x.test', notify: ['success', 'failure'], expanded: true, orcpt: 'rfc822;t@x.test' } as const;
+    const recipients = [
+      { address: 'a@x.test', mailbox: 'a', ...member },
+      { address: 'b@y.test', ...member },
+    ];
+    await rig.send({ to: [], envelope: { recipients } });
+    expect(actions(rig)).toEqual(['expanded']);
+    expect(rig.bounces[0]?.text).toContain('Original-Recipient: rfc822; t@x.test\r\nFinal-Recipient: rfc822; team@x.test\r\n');
+    expect(asked(sink)[1]).toBe('RCPT TO:<b@y.test> NOTIFY=FAILURE ORCPT=rfc822;t@x.test');
+  });
+
+  it('a success whose notice cannot be stored is told later, and not delivered again', async () => {
+    const full = { submitNotice: () => Promise.reject(new StoreError('PH_STORE_FULL', 'disk full')) };
+    const first = rigTo(undefined, { ports: full });
+    const envelope = ask({ mailbox: 'b', notify: ['success'] });
+    const id = first.put({ to: [], envelope });
+    const [outcome] = await first.outcomes(id);
+    expect(outcome).toMatchObject({ outcome: 'deferred', owed: { nextHop: 'maildir:b' } });
+    expect(first.mailboxes.get('b')).toHaveLength(1);
+    const { owed, reply } = outcome as { owed: NonNullable<object>; reply: string };
+    const second = rigTo(undefined);
+    const state = { recipients: [{ status: 'pending', attempts: 1, nextAttemptAtMs: 0, reply, owed }] } as never;
+    expect(await second.send({ to: [], envelope, state })).toEqual(['delivered: 250 2.0.0 delivered to the mailbox']);
+    expect(second.mailboxes.size).toBe(0);
+    expect(actions(second)).toEqual(['delivered']);
+  });
+});
+
+describe('what comes back (RET, RFC 3461 §4.3)', () => {
+  const refusing = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
+
+  it('is the whole on failure where FULL was asked and it is small enough', async () => {
+    const rig = await refusing();
+    await rig.send({ to: [], envelope: ask({}, { ret: 'full' }) });
+    expect(rig.bounces[0]?.text).toMatch(/message\/rfc822\r\n\r\nSubject: hello\r\n[^]*\r\n\r\nHello\.\r\n/);
+  });
+
+  it('is the header of what is larger, or where HDRS or nothing was asked', async () => {
+    const rig = await refusing();
+    const text = `Subject: hello\r\n\r\n${'Hello.\r\n'.repeat(200)}`;
+    await rig.send({ to: [], text, envelope: ask({}, { ret: 'full' }) });
+    await rig.send({ to: [], envelope: ask({}, { ret: 'headers' }) });
+    await rig.send({ to: [], envelope: ask({}) });
+    expect(rig.bounces.filter(({ text: one }) => one.includes('Hello.'))).toEqual([]);
+    expect(rig.bounces.every(({ text: one }) => one.includes('text/rfc822-headers'))).toBe(true);
+  });
+});
+
+describe('a delay', () => {
+  const old = (hours: number): Partial<Envelope> => ({ receivedAtMs: systemClock.now() - hours * HOUR });
+  const slow = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '451 4.2.0 later' }));
+  const tried = (warned?: number): never =>
+    ({
+      recipients: [{ status: 'pending', attempts: 3, nextAttemptAtMs: 0, ...(warned === undefined ? {} : { warned }) }],
+    }) as never;
+
+  it.each([
+    [undefined, ['delayed']],
+    [['delay'], ['delayed']],
+    [['failure', 'success'], []],
+    [[], []],
+  ] as const)('is told after queue.warnAfter, NOTIFY %j: %j (RFC 3461 §5.2.5)', async (notify, told) => {
+    const rig = await slow();
+    await rig.send({ to: [], envelope: ask(notify === undefined ? {} : { notify }, old(5)), state: tried() });
+    expect(actions(rig)).toEqual(told);
+    if (told.length > 0) expect(rig.bounces[0]?.text).toMatch(/Status: 4\.2\.0\r\n[^]*Will-Retry-Until: /);
+  });
+
+  it('is told once for each age, not before, and what was told is noted', async () => {
+    const rig = await slow();
+    await rig.send({ to: [], envelope: ask({}, old(3)), state: tried() });
+    await rig.send({ to: [], envelope: ask({}, old(5)), state: tried(1) });
+    expect(rig.bounces).toEqual([]);
+    const id = rig.put({ to: [], envelope: ask({}, old(25)), state: tried(1) });
+    expect(await rig.outcomes(id)).toEqual([expect.objectContaining({ outcome: 'deferred', warned: 2 })]);
+    expect(actions(rig)).toEqual(['delayed']);
+  });
+
+  it('brings the header alone, whatever RET said', async () => {
+    const rig = await slow();
+    await rig.send({ to: [], envelope: ask({}, { ret: 'full', ...old(5) }), state: tried() });
+    expect(rig.bounces[0]?.text).not.toContain('Hello.');
+  });
+});
+
+describe('mail that is to be delivered by a time (RFC 2852)', () => {
+  const by = (mode: 'return' | 'notify', atMs: number, trace = false): Partial<Envelope> => ({
+    deliverBy: { atMs, mode, trace },
+  });
+
+  it.each([
+    ['return', 'R'],
+    ['notify', 'N'],
+  ] as const)('goes on with what is left, mode %s', async (mode, letter) => {
+    const sink = await hop(['DELIVERBY 240']);
+    const rig = rigTo(sink);
+    await rig.send({ to: [], envelope: ask({}, by(mode, in1h())) });
+    const seconds = Number(new RegExp(` BY=(\\d+);${letter}$`).exec(asked(sink)[0]!)?.[1]);
+    expect(seconds).toBeGreaterThan(3590);
+    expect(seconds).toBeLessThanOrEqual(3600);
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it('T is told as relayed, and goes along', async () => {
+    const sink = await hop(['DELIVERBY']);
+    const rig = rigTo(sink);
+    await rig.send({ to: [], envelope: ask({}, by('notify', in1h(), true)) });
+    expect(asked(sink)[0]).toMatch(/ BY=\d+;NT$/);
+    expect(actions(rig)).toEqual(['relayed']);
+  });
+
+  it('R comes back with 5.3.3 from a host without DELIVERBY, and is not sent', async () => {
+    const sink = await hop(['DSN']);
+    const rig = rigTo(sink);
+    expect(await rig.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual([
+      'failed: 554 5.3.3 message is to be delivered by a time and the mail host does not offer DELIVERBY',
+    ]);
+    expect(asked(sink)).toEqual([]);
+    expect(rig.bounces[0]?.text).toContain('Status: 5.3.3');
+  });
+
+  it('R comes back where the host wants more time than is left', async () => {
+    const sink = await hop(['DELIVERBY 7200']);
+    const rig = rigTo(sink);
+    expect(await rig.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual([
+      expect.stringMatching(/^failed: 554 5\.4\.7 \d+ seconds are left and the mail host takes no less than 7200$/),
+    ]);
+    expect(asked(sink)).toEqual([]);
+  });
+
+  it('N goes to a host without DELIVERBY, and its sender is told so unless NOTIFY=NEVER', async () => {
+    const rig = rigTo(await hop(['DSN']));
+    await rig.send({ to: [], envelope: ask({}, by('notify', in1h())) });
+    expect(actions(rig)).toEqual(['relayed']);
+    await rig.send({ to: [], envelope: ask({ notify: [] }, by('notify', in1h())) });
+    expect(rig.bounces).toHaveLength(1);
+  });
+
+  it('R is given up with 5.4.7 when its time is over, untried or after a deferral', async () => {
+    const late = ask({ mailbox: 'b' }, by('return', systemClock.now() - 1));
+    const rig = rigTo(undefined);
+    expect(await rig.send({ to: [], envelope: late })).toEqual([
+      'failed: 554 5.4.7 the time in which it was to be delivered is over',
+    ]);
+    expect(rig.mailboxes.size).toBe(0);
+    expect(rig.bounces[0]?.text).toContain('Status: 5.4.7');
+    let nowMs = systemClock.now();
+    const clock = { ...systemClock, now: () => nowMs };
+    const sink = await hop(['DELIVERBY'], {
+      RCPT: () => {
+        nowMs += 2 * HOUR;
+        return '451 4.2.0 later';
+      },
+    });
+    const slow = rigTo(sink, { ports: { clock } });
+    expect(await slow.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual([
+      'failed: 554 5.4.7 its time is over, at last: 451 4.2.0 later',
+    ]);
+    expect(slow.bounces[0]?.text).toMatch(/Status: 5\.4\.7\r\n[^]*Diagnostic-Code: smtp; 451 4\.2\.0 later/);
+  });
+
+  it('N is told as delayed at its time, once, and goes on', async () => {
+    const rig = rigTo(await hop([], { RCPT: '451 4.2.0 later' }));
+    const envelope = ask({}, by('notify', systemClock.now() - 1));
+    expect(await rig.outcomes(rig.put({ to: [], envelope }))).toEqual([
+      expect.objectContaining({ outcome: 'deferred', late: true }),
+    ]);
+    expect(actions(rig)).toEqual(['delayed']);
+    expect(rig.bounces[0]?.text).toContain('Status: 4.4.7');
+    const state = { recipients: [{ status: 'pending', attempts: 1, nextAttemptAtMs: 0, late: true }] } as const;
+    await rig.send({ to: [], envelope, state });
+    expect(rig.bounces).toHaveLength(1);
+  });
+
+  it('is in time in a mailbox, by LMTP too, whatever that offers', async () => {
+    const rig = rigTo(await hop([], {}, true), {}, 'lmtp');
+    expect(await rig.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual(['delivered: 250 2.0.0 queued as 0-0']);
+    expect(rig.bounces).toEqual([]);
+  });
+});
