@@ -253,6 +253,25 @@ describe('a message for a hop that takes 7-bit mail only', () => {
   });
 });
 
+it.each([
+  ['binary, without a line end', 'application/x', '\xff\0'],
+  ['text', 'text/plain', 'Die K\xf6che kochen.\r\n'],
+])('a large message goes through piece by piece: %s', async (_what, type, content) => {
+  const chunk = Buffer.alloc(65_536, content, 'latin1');
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(`MIME-Version: 1.0\r\nContent-Type: ${type}\r\n\r\n`);
+    for (let at = 0; at < 100; at++) yield chunk;
+  }
+  const plan = await survey(body(), '7bit', false);
+  if (typeof plan === 'string') throw new Error(plan);
+  let bytes = 0;
+  for await (const piece of convert(body(), plan)) {
+    expect(piece.length).toBeLessThan(2 * chunk.length);
+    bytes += piece.length;
+  }
+  expect(bytes).toBeGreaterThan(100 * chunk.length);
+});
+
 describe('a binary message for a hop that takes lines only', () => {
   it('keeps its text, 8-bit as it is where the hop takes that, and its octets in base64', async () => {
     const head = ['MIME-Version: 1.0', 'Content-Transfer-Encoding: binary', 'Content-Type: multipart/mixed; boundary=b', ''];
