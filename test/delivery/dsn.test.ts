@@ -184,6 +184,29 @@ describe('into a mailbox', () => {
   });
 });
 
+describe('an alias for several', () => {
+  it('an expansion whose notice cannot be stored is told later, once', async () => {
+    const sink = await hop(['DSN']);
+    const member = { original: 'team@x.test', notify: ['success'], expanded: true } as const;
+    const recipients = [
+      { address: 'a@x.test', mailbox: 'a', ...member },
+      { address: 'b@y.test', ...member },
+    ];
+    const first = rigTo(sink, { ports: { submitNotice: () => Promise.reject(new StoreError('PH_STORE_FULL', 'disk full')) } });
+    const outcomes = (await first.outcomes(first.put({ to: [], envelope: { recipients } }))).toSorted(
+      (a, b) => a.index - b.index,
+    );
+    expect(outcomes).toEqual([0, 1].map((index) => expect.objectContaining({ index, outcome: 'deferred', unexpanded: true })));
+    const second = rigTo(sink);
+    const state = {
+      recipients: outcomes.map((one) => ({ ...one, status: 'pending', attempts: 1 })),
+    } as never;
+    await second.send({ to: [], envelope: { recipients }, state });
+    expect(actions(second)).toEqual(['expanded']);
+    expect([second.mailboxes.size, sink.messages.length]).toEqual([0, 1]);
+  });
+});
+
 describe('what comes back (RET, RFC 3461 §4.3)', () => {
   const refusing = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
 

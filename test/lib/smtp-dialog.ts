@@ -201,7 +201,7 @@ function storedBy(kit: Kit): StoredExpectation[] {
 /** What is asked of delivery, as JSON: for the message, then for each recipient that has something. */
 function asksOf({ ret, envid, deliverBy, hold, priority, requireTls, tlsOptional, recipients }: Envelope): string {
   const message = { ret, envid, deliverBy, hold, priority, requireTls, tlsOptional };
-  const asks = JSON.stringify([message, ...recipients.map(({ notify, orcpt }) => ({ notify, orcpt }))]);
+  const asks = JSON.stringify([message, ...recipients.map(({ notify, orcpt, expanded }) => ({ notify, orcpt, expanded }))]);
   return /[a-z]/.test(asks) ? ` asks=${asks}` : '';
 }
 

@@ -59,13 +59,13 @@ export class Attempt {
   untried = false;
   /** A part that is being settled. */
   settling: Promise<void> | undefined;
-  /** Nothing of the message was settled before. */
-  isFirst: boolean;
+  /** The sender has still to be told of addresses that became several, if there are any. */
+  tellsExpansions: boolean;
   #settled: Settled[] = [];
 
   constructor(due: DueMessage) {
     this.due = due;
-    this.isFirst = due.state === undefined;
+    this.tellsExpansions = due.state === undefined || due.state.recipients.some(({ unexpanded }) => unexpanded === true);
   }
 
   get envelope(): Envelope {

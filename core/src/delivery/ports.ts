@@ -35,6 +35,7 @@ export type Outcome =
       readonly warned?: number;
       readonly late?: true;
       readonly owed?: Owed;
+      readonly unexpanded?: true;
     };
 
 /** The queue as delivery sees it. */

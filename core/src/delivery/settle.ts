@@ -29,6 +29,9 @@ interface Decided {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+const hasFailed = ({ outcome }: Decided): boolean => outcome.outcome === 'failed';
+const isDeferred = ({ outcome }: Decided): boolean => outcome.outcome === 'deferred';
+
 /** @param policy as the configuration has it now */
 export function createSettle(ports: DeliveryPorts, hostname: string, policy: () => NoticePolicy): Settle {
   const { queue, clock, hooks, counters } = ports;
@@ -67,8 +70,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** Tells of failures. @returns what the queue is told: as decided, or put off where the sender cannot be told yet */
   async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
-    const failed = decided.filter(({ outcome }) => outcome.outcome === 'failed');
-    if (failed.length === 0) return decided;
+    const failed = decided.filter(hasFailed);
     const told = failed
       .filter(({ one }) => mayNotify(one.envelope))
       .map(({ one, ended }) => failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended))
@@ -79,36 +81,44 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
       return decided;
     } catch (error) {
       unstored(attempt, 'delivery.bounce.unstored', error);
-      return decided.map((one) => (one.outcome.outcome === 'failed' ? putOff(attempt, one) : one));
+      return decided.map((one) => (hasFailed(one) ? putOff(attempt, one) : one));
     }
   }
 
   /** Tells of what was delivered, where that was asked for, and of addresses that became several. */
   async function confirm(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope } = attempt;
-    if (!mayNotify(envelope)) return decided;
-    const told: Told[] = [];
-    const owed = new Set<Decided>();
+    const told = new Map<Decided, Told>();
     for (const each of decided) {
-      const { one } = each;
-      const { outcome, reply, handover } = one.result;
-      if (outcome !== 'delivered' || handover === undefined || !mayNotify(one.envelope)) continue;
-      const found = success(envelope, recipientOf(attempt, one), { reply, nextHop: one.nextHop }, handover);
-      if (found === undefined) continue;
-      told.push(found);
-      owed.add(each);
+      const found = successOf(envelope, each);
+      if (found !== undefined) told.set(each, found);
     }
-    if (attempt.isFirst) told.push(...expansions(envelope.recipients));
-    if (told.length === 0) return decided;
+    const expanded = attempt.tellsExpansions && mayNotify(envelope) ? expansions(envelope.recipients) : [];
     try {
-      await notify(envelope, told);
-      attempt.isFirst = false;
+      await notify(envelope, [...told.values(), ...expanded]);
+      attempt.tellsExpansions = false;
       return decided;
     } catch (error) {
       unstored(attempt, 'delivery.notice.unstored', error);
-      return decided.map((each) => (owed.has(each) ? owe(each) : each));
+      const unexpanded = expanded.length > 0 ? ({ unexpanded: true } as const) : {};
+      return decided.map((each) => {
+        const { one, outcome } = each;
+        const isOwed = told.has(each) || (outcome.outcome === 'delivered' && recipientOf(attempt, one).expanded === true);
+        const kept = isOwed ? owe(each) : each;
+        return kept.outcome.outcome === 'deferred' ? { ...kept, outcome: { ...kept.outcome, ...unexpanded } } : kept;
+      });
     }
   }
+
+  function successOf(envelope: Envelope, { one }: Decided): Told | undefined {
+    const { outcome, reply, handover } = one.result;
+    if (outcome !== 'delivered' || !mayNotify(one.envelope)) return undefined;
+    return success(envelope, envelope.recipients[one.index]!, { reply, nextHop: one.nextHop }, handover);
+  }
+
+  /** Whether there may be a success to tell of: most mail asks for none, and is not looked at any further. */
+  const asksForMore = ({ envelope }: Attempt): boolean =>
+    envelope.deliverBy !== undefined || envelope.recipients.some(({ notify: asked }) => asked !== undefined);
 
   /** Warns of what has to wait, where it is time to. What was not stored is told after the next attempt. */
   async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
@@ -202,9 +212,9 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   return async (attempt, settled) => {
     const { envelope } = attempt;
     let decided: readonly Decided[] = settled.map((one) => decide(attempt, one));
-    decided = await bounce(attempt, decided);
-    decided = await confirm(attempt, decided);
-    decided = await warn(attempt, decided);
+    if (decided.some(hasFailed)) decided = await bounce(attempt, decided);
+    if (asksForMore(attempt)) decided = await confirm(attempt, decided);
+    if (decided.some(isDeferred)) decided = await warn(attempt, decided);
     try {
       await queue.settle(
         envelope.id,

@@ -27,6 +27,7 @@ export type Outcome =
       readonly warned?: number;
       readonly late?: true;
       readonly owed?: Owed;
+      readonly unexpanded?: true;
     };
 
 export interface Active {
@@ -56,7 +57,7 @@ export function dueRecipients(envelope: Envelope, state: DeliveryState | undefin
   return due;
 }
 
-type Noted = Pick<RecipientState, 'warned' | 'late' | 'owed'>;
+type Noted = Pick<RecipientState, 'warned' | 'late' | 'owed' | 'unexpanded'>;
 
 /** What the sender of a recipient that is still pending was told so far. */
 function toldOf(before: Noted, now: Noted): Noted {
@@ -66,6 +67,7 @@ function toldOf(before: Noted, now: Noted): Noted {
     ...(warned === undefined ? {} : { warned }),
     ...(late === undefined ? {} : { late }),
     ...(now.owed === undefined ? {} : { owed: now.owed }),
+    ...(now.unexpanded === undefined ? {} : { unexpanded: now.unexpanded }),
   };
 }
 

@@ -24,6 +24,8 @@ export interface RecipientState {
   readonly late?: true;
   /** It has the message, with `reply`, and its sender has still to be told so. */
   readonly owed?: Owed;
+  /** The sender has still to be told of addresses of the message that became several. */
+  readonly unexpanded?: true;
 }
 
 export interface DeliveryState {
