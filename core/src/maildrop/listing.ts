@@ -23,7 +23,7 @@ export interface ListedMessage extends DropMessage {
   readonly fileBytes: number;
 }
 
-interface FoundFile {
+export interface FoundFile {
   readonly folder: MessageFolder;
   readonly name: string;
   readonly parsed: MessageName;
@@ -60,7 +60,7 @@ async function listLarge(maildir: string, curBefore: FolderStamp, skipped: Skipp
   }
 }
 
-function unite(inNew: readonly string[], inCur: readonly string[]): FoundFile[] {
+export function unite(inNew: readonly string[], inCur: readonly string[]): FoundFile[] {
   const files = new Map<string, FoundFile>();
   for (const name of inNew) add(files, 'new', name);
   for (const name of inCur) add(files, 'cur', name);
@@ -119,7 +119,11 @@ async function measure(path: string, skipped: Skipped): Promise<MessageSizes | u
   }
 }
 
-function listed(file: FoundFile, { fileBytes, wireBytes, surrogateBytes }: MessageSizes, uidls: Set<string>): ListedMessage {
+export function listed(
+  file: FoundFile,
+  { fileBytes, wireBytes, surrogateBytes }: MessageSizes,
+  uidls: Set<string>,
+): ListedMessage {
   let uidl = uidlOf(file.parsed.unique);
   // Two files that differ only in the sizes they claim are two messages; RFC 1939 §7 wants two UIDLs.
   if (uidls.has(uidl)) uidl = uidlOf(`${file.parsed.base}\n`);

@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { addCheck } from './check.ts';
 import { errorText } from './error-text.ts';
 import { addFetch } from './fetch.ts';
+import { addMailbox } from './mailbox.ts';
 import { addPlugin } from './plugin.ts';
 import { addQueue } from './queue.ts';
 import { addSchema } from './schema.ts';
@@ -25,7 +26,20 @@ export function createProgram(): Command {
     .description('A mail transfer agent.')
     .version(manifest.version)
     .showHelpAfterError('(posthorn --help says more)');
-  for (const add of [addServe, addCheck, addSchema, addUser, addTrain, addSend, addFetch, addPlugin, addQueue, addServer, addTls])
+  for (const add of [
+    addServe,
+    addCheck,
+    addSchema,
+    addUser,
+    addTrain,
+    addSend,
+    addFetch,
+    addMailbox,
+    addPlugin,
+    addQueue,
+    addServer,
+    addTls,
+  ])
     add(program);
   return program;
 }

@@ -1,0 +1,119 @@
+/**
+ * Carries all messages of one place to another: mbox or Maildir into a Maildir, Maildir into an mbox. A message at a
+ * time, a chunk at a time. A message that cannot be read is told and left out; what cannot be written is the caller's error.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { formatFromLine } from './from-line.ts';
+import { parseMessageName } from './file-name.ts';
+import type { MailboxImport } from './import.ts';
+import type { ListedMessage } from './listing.ts';
+import { MboxBody } from './mbox-body.ts';
+import { MboxSplitter, type MboxPart } from './mbox-splitter.ts';
+import type { Skipped } from './size-index.ts';
+import { openMessage, surveyMaildir, wireBytesOf } from './survey.ts';
+
+/** As much of a message as is looked at for its Return-Path. */
+const HEAD_BYTES = 4096;
+
+/** @throws Error when it is no mbox, and when the file system fails. */
+export async function mboxInto(into: MailboxImport, mbox: AsyncIterable<Buffer>): Promise<void> {
+  const splitter = new MboxSplitter();
+  let begun = false;
+  const take = async (parts: readonly MboxPart[]): Promise<void> => {
+    for (const part of parts) {
+      if ('bytes' in part) {
+        await into.write(part.bytes);
+        continue;
+      }
+      if (begun) await into.end();
+      begun = true;
+      await into.begin({ dateMs: part.dateMs });
+    }
+  };
+  try {
+    for await (const chunk of mbox) await take(splitter.push(chunk));
+    await take(splitter.end());
+    if (begun) await into.end();
+  } catch (error) {
+    await into.drop();
+    throw error;
+  }
+}
+
+/** @throws when the file system of the target fails, or a folder of the source cannot be read. */
+export async function maildirInto(into: MailboxImport, source: string, skipped: Skipped): Promise<void> {
+  for await (const message of surveyMaildir(source, skipped)) {
+    await withMessage(source, message, skipped, async (file, dateMs) => {
+      const { unique } = parseMessageName(message.name);
+      const flags = message.folder === 'cur' ? flagsOf(message.name) : undefined;
+      await into.begin({ dateMs, unique, flags });
+      try {
+        for await (const chunk of wireBytesOf(file)) await into.write(chunk);
+      } catch (error) {
+        await into.drop();
+        throw error;
+      }
+      await into.end();
+    });
+  }
+}
+
+/**
+ * @param write takes the bytes of the mbox; each chunk is good until it resolves.
+ * @returns how many messages were written. @throws as `maildirInto` does.
+ */
+export async function maildirToMbox(
+  source: string,
+  write: (bytes: Uint8Array) => Promise<void>,
+  skipped: Skipped,
+): Promise<number> {
+  let count = 0;
+  for await (const message of surveyMaildir(source, skipped)) {
+    await withMessage(source, message, skipped, async (file, dateMs) => {
+      const body = new MboxBody();
+      let begun = false;
+      for await (const chunk of wireBytesOf(file)) {
+        if (!begun) await write(Buffer.from(`${formatFromLine(returnPathOf(chunk), dateMs)}\n`));
+        begun = true;
+        await write(body.push(chunk));
+      }
+      await write(body.end());
+      count++;
+    });
+  }
+  return count;
+}
+
+async function withMessage(
+  source: string,
+  message: ListedMessage,
+  skipped: Skipped,
+  use: (file: FileHandle, dateMs: number) => Promise<void>,
+): Promise<void> {
+  let file: FileHandle | undefined;
+  try {
+    file = await openMessage(source, message);
+  } catch (error) {
+    skipped(message.name, error);
+    return;
+  }
+  // Its owner deleted it meanwhile.
+  if (file === undefined) return;
+  try {
+    await use(file, (await file.stat()).mtimeMs);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Letters that mean the same everywhere; small ones are numbers of a list that another program keeps. */
+function flagsOf(name: string): string {
+  const flags = /:2,([A-Za-z]*)/.exec(name)?.[1] ?? '';
+  return [...new Set(flags.replace(/[a-z]/g, ''))].sort().join('');
+}
+
+/** @returns the reverse-path that delivery wrote in front, empty where there is none. */
+function returnPathOf(chunk: Uint8Array): string {
+  const head = Buffer.from(chunk.buffer, chunk.byteOffset, Math.min(chunk.length, HEAD_BYTES)).toString('utf8');
+  return /^(?:[^\r\n].*\r\n)*?return-path:[ \t]*<([^<>\r\n]*)>/i.exec(head)?.[1] ?? '';
+}

@@ -1,0 +1,91 @@
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createMaildropOpener } from '@posthorn/core/maildrop/opener';
+import { maildirOf, type Posthorn, startPosthorn } from '../lib/server.ts';
+
+const FROM = 'From a@example.test Fri Nov 13 10:20:30 2026\n';
+const MBOX = `${FROM}From: =?utf-8?q?J=C3=BCrgen?= <j@example.test>\nSubject: =?utf-8?b?GxtdMDsbW0s=?= \x1b[2J hey\nDate: Fri, 13 Nov 2026 11:20:30 +0100\n\nFrom here\n\n${FROM}B: 2\n\ny\n\n`;
+
+let server: Posthorn;
+beforeAll(async () => {
+  server = await startPosthorn({ users: { alice: 'correct-horse-1', bob: 'correct-horse-1' } });
+});
+afterAll(async () => {
+  await server.stop();
+  server.remove();
+});
+
+async function mailbox(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return server.command('mailbox', ...args, '--config', server.configFile);
+}
+
+it('carries mail in, shows it, and carries it out again, beside a running server', async () => {
+  const mbox = join(server.folder, 'in.mbox');
+  writeFileSync(mbox, MBOX);
+  expect((await mailbox('import', 'Alice', mbox, '--dry-run')).stdout).toMatch(
+    /^2 messages \(\d+ bytes\) would be imported, 0 were/,
+  );
+  expect((await mailbox('import', 'Alice', mbox)).stdout).toMatch(/^2 messages \(\d+ bytes\) imported, 0 were there already\n$/);
+  expect((await mailbox('import', 'alice', mbox)).stdout).toBe('0 messages (0 bytes) imported, 2 were there already\n');
+
+  const shown = (await mailbox('show', 'alice')).stdout.split('\n');
+  expect(shown[0]).toMatch(
+    /^1 {2}1794565230\.N0000001\S+ {2}\d+ bytes {2}2026-11-13T10:20:30\.000Z {2}Jürgen <j@example\.test> {2}\S.* hey$/,
+  );
+  // Neither raw nor out of an encoded word.
+  expect(shown.join('')).not.toMatch(/\p{Cc}/u);
+  const last = await mailbox('show', 'alice', '--last', '1', '--json');
+  expect(JSON.parse(last.stdout)).toMatchObject({ number: 2, sizeBytes: 11 });
+  expect(last.stderr).toContain('1 older messages are not shown');
+
+  const out = join(server.folder, 'out.mbox');
+  expect((await mailbox('export', 'alice', out)).code).toBe(0);
+  expect(readFileSync(out, 'utf8')).toBe(
+    MBOX.replaceAll('a@example.test', 'MAILER-DAEMON').replace('\nFrom here', '\n>From here'),
+  );
+  expect((await mailbox('export', 'alice', out)).stderr).toContain('is there already');
+  expect((await mailbox('export', 'alice', '-')).stdout).toBe(readFileSync(out, 'utf8'));
+
+  const folder = join(server.folder, 'out');
+  expect((await mailbox('export', 'alice', folder, '--maildir')).stderr).toContain('2 messages exported, 0 were');
+  expect((await mailbox('export', 'alice', folder, '--maildir')).stderr).toContain('0 messages exported, 2 were');
+});
+
+it('lists the mailboxes of users and of those that are gone', async () => {
+  const gone = maildirOf(server, 'carol');
+  mkdirSync(join(gone, 'cur'), { recursive: true });
+  mkdirSync(join(gone, 'new'));
+  writeFileSync(join(gone, 'cur/1:2,S'), 'A: 1\n');
+  writeFileSync(join(gone, 'cur/.hidden'), '');
+  const lines = (await mailbox('list')).stdout.split('\n');
+  expect(lines).toContain('bob  0 messages  0 bytes');
+  expect(lines).toContain('carol  1 messages  5 bytes  (no user of users.yaml)');
+  const [first] = (await mailbox('list', '--json')).stdout.split('\n');
+  expect(JSON.parse(first!)).toMatchObject({ user: 'alice', known: true });
+  expect((await mailbox('import', 'dave', server.configFile)).stderr).toContain('there is no user dave');
+  expect((await mailbox('import', 'bob', server.configFile)).stderr).toContain('no mbox');
+  expect((await mailbox('import', 'bob', server.folder)).stderr).toContain('no Maildir');
+  expect((await mailbox('show', '../alice')).code).toBe(1);
+});
+
+it('brings mail into a maildrop that somebody has open', async () => {
+  const clock = { now: () => Date.now(), monotonic: () => performance.now(), after: () => () => undefined };
+  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, with: () => log };
+  const lockDirectory = join(server.folder, 'test-locks');
+  const opener = createMaildropOpener({ root: join(server.dataFolder, 'mail'), lockDirectory, tag: 'test', clock, log });
+  const opened = await opener.open('bob');
+  if (!opened.ok) throw new Error(opened.why);
+  const source = join(server.folder, 'source');
+  mkdirSync(join(source, 'new'), { recursive: true });
+  mkdirSync(join(source, 'cur'));
+  writeFileSync(join(source, 'cur/1700000000.M1.host:2,S'), 'A: 1\n\nx\n');
+  utimesSync(join(source, 'cur/1700000000.M1.host:2,S'), 1_700_000_000, 1_700_000_000);
+  expect((await mailbox('import', 'bob', source)).stdout).toBe('1 message (11 bytes) imported, 0 were there already\n');
+  expect(opened.drop.messages).toEqual([]);
+  opened.drop.release();
+  const next = await opener.open('bob');
+  if (!next.ok) throw new Error(next.why);
+  expect(next.drop.messages.map(({ uidl, sizeBytes }) => [uidl, sizeBytes])).toEqual([['1700000000.M1.host', 11]]);
+  next.drop.release();
+});
