@@ -62,7 +62,19 @@ export async function headersAreAscii(body: AsyncIterable<Uint8Array>): Promise<
   let areAscii = true;
   const ignore = (): void => undefined;
   const enter = ({ header }: Entity): void => void (areAscii &&= isAscii(header));
-  const walker = new Walker({ enter, blank: ignore, content: ignore, leave: ignore, filler: ignore, delimiter: ignore }, true);
+  const walker = new Walker(
+    {
+      enter,
+      blank: ignore,
+      content: ignore,
+      leave: ignore,
+      filler: ignore,
+      doubtful: ignore,
+      partless: ignore,
+      delimiter: ignore,
+    },
+    true,
+  );
   for await (const chunk of body) {
     walker.push(chunk);
     if (!areAscii || walker.problem !== undefined) return false;
@@ -123,6 +135,9 @@ class Converter implements Visitor {
     this.#out.push(this.#filler.push(bytes));
   }
 
+  doubtful(): void {}
+  partless(): void {}
+
   delimiter(bytes: Uint8Array): void {
     this.end();
     this.#out.push(bytes);
@@ -138,6 +153,6 @@ class Converter implements Visitor {
     if (treatment === 'quoted-printable') return new QuotedPrintable();
     if (treatment === 'base64') return new Base64();
     if (treatment !== 'mend') return undefined;
-    return new Mender(encoding === 'base64' ? 'drop' : 'escape', this.#plan.target === '8bit');
+    return new Mender(encoding === 'base64' ? 'break' : 'escape', this.#plan.target === '8bit');
   }
 }

@@ -99,8 +99,8 @@ function kindOf(
     return boundary === undefined ? { kind: 'sealed', why: BROKEN } : { kind: 'multipart', why: '' };
   // RFC 2046 §5.2.2, §5.2.3: 7bit, always.
   if (type === 'message/partial' || type === 'message/external-body') return { kind: 'sealed', why: PARTIAL };
-  // One that is encoded against the rules is no more than its octets.
-  if (type === 'message/rfc822' && encoding === 'identity') return { kind: 'message', why: '' };
+  // One that is encoded against the rules is read as encoded by some, and not by others.
+  if (type === 'message/rfc822') return encoding === 'identity' ? { kind: 'message', why: '' } : { kind: 'sealed', why: FOREIGN };
   // An encoding cannot be put over another (RFC 2045 §6.4).
   if (/^(?:x-)?uu(?:encode)?$|^x-uue$|^binhex|^x-binhex|^mac-binhex40$/.test(label)) return { kind: 'sealed', why: FOREIGN };
   return { kind: 'leaf', why: '' };

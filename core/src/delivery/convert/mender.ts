@@ -2,7 +2,7 @@
  * Makes lines of ASCII, none too long, of octets that should have been that already: what no reader looks at (between the
  * parts of a multipart), and content whose encoding is broken by what it must not have. Used by convert/convert. Pure.
  * - `mark`: another octet becomes `?`.
- * - `drop`: it goes; for base64, whose readers skip it (RFC 2045 §6.8).
+ * - `break`: there is none; only lines are broken, for base64.
  * - `escape`: it is written as quoted-printable has it.
  */
 const CR = 13;
@@ -13,7 +13,7 @@ const EQUALS = 61;
 const MAX_COLUMN = 900;
 
 export class Mender {
-  readonly #how: 'mark' | 'drop' | 'escape';
+  readonly #how: 'mark' | 'break' | 'escape';
   readonly #keepsEightBit: boolean;
   #out: number[] = [];
   #column = 0;
@@ -21,7 +21,7 @@ export class Mender {
   /** Octets since the last `=`: a sequence is not torn apart. */
   #sinceEquals = 3;
 
-  constructor(how: 'mark' | 'drop' | 'escape', keepsEightBit: boolean) {
+  constructor(how: 'mark' | 'break' | 'escape', keepsEightBit: boolean) {
     this.#how = how;
     this.#keepsEightBit = keepsEightBit;
   }

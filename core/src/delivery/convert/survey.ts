@@ -14,6 +14,8 @@ export type Target = '7bit' | '8bit';
 export type Treatment = 'keep' | '7bit' | '8bit' | 'quoted-printable' | 'base64' | 'mend';
 
 const HEADER = '554 5.6.3 header has 8-bit text in an unknown charset, and the mail host takes none';
+const BROKEN = '554 5.6.3 multipart without parts is not 7-bit, and the mail host takes none';
+const FALSE_BASE64 = '554 5.6.3 content is no base64 though it says so, and the mail host takes no such octets';
 const DAMAGED = '554 5.6.3 header of a part is malformed, so that its content cannot be converted for the mail host';
 
 export class Survey implements Visitor {
@@ -40,7 +42,9 @@ export class Survey implements Visitor {
     const isContainer = kind === 'multipart' || kind === 'message';
     this.#isDoubtful ||= isContainer && isDamaged;
     if (!isAscii(entity.header)) this.#changes();
-    this.treatments.push(isContainer && this.#isMislabelled(label) && !isDamaged ? this.#target : 'keep');
+    const isRelabelled = isContainer && this.#isMislabelled(label) && !isDamaged;
+    if (isRelabelled) this.#changes();
+    this.treatments.push(isRelabelled ? this.#target : 'keep');
   }
 
   content(bytes: Uint8Array): void {
@@ -56,7 +60,18 @@ export class Survey implements Visitor {
   }
 
   filler(bytes: Uint8Array): void {
+    this.#tally.push(bytes);
     if (!isAscii(bytes)) this.#changes();
+  }
+
+  doubtful(): void {
+    this.#isDoubtful = true;
+  }
+
+  partless(): void {
+    this.#tally.end(false);
+    const { eightBit, isUnfit } = this.#tally;
+    if (isUnfit || (eightBit > 0 && this.#target === '7bit')) this.refusal ??= BROKEN;
   }
 
   #changes(): void {
@@ -64,13 +79,18 @@ export class Survey implements Visitor {
   }
 
   #treat({ kind, label, isDamaged, encoding, isText, why }: Entity): Treatment {
-    const { eightBit, isUnfit, isShorterQuoted } = this.#tally;
+    const { eightBit, odd, isUnfit, isShorterQuoted } = this.#tally;
     if (!isUnfit && (eightBit === 0 || this.#target === '8bit')) {
       if (!this.#isMislabelled(label) || isDamaged) return 'keep';
       return eightBit > 0 ? '8bit' : '7bit';
     }
     if (kind === 'sealed' || isDamaged) {
       this.refusal ??= kind === 'sealed' ? why : DAMAGED;
+      return 'keep';
+    }
+    if (encoding === 'base64' && (eightBit > 0 || odd > 0)) {
+      // Some readers skip what is no base64, others show the whole as it is.
+      this.refusal ??= FALSE_BASE64;
       return 'keep';
     }
     if (encoding !== 'identity') return 'mend';

@@ -18,6 +18,10 @@ export interface Visitor {
   leave(atEnd: boolean): void;
   /** What stands before the first part of a multipart, or behind the last. */
   filler(bytes: Uint8Array): void;
+  /** What comes from here on is read in different ways by different readers. */
+  doubtful(): void;
+  /** A multipart ended that has no parts: readers show its filler as text. */
+  partless(): void;
   /** A delimiter with the line ends around it. */
   delimiter(bytes: Uint8Array): void;
 }
@@ -26,6 +30,7 @@ interface Level {
   readonly boundary: Buffer;
   readonly isDigest: boolean;
   closed: boolean;
+  hasParts: boolean;
 }
 
 /** Of the header of one entity. */
@@ -52,6 +57,7 @@ export class Walker {
   #rest: Buffer = Buffer.alloc(0);
   /** The next byte begins a line, and the line end before it is gone already. */
   #atLineStart = false;
+  #finalBreak: Buffer | undefined;
   #problem: string | undefined;
 
   constructor(visitor: Visitor, opensSealed: boolean) {
@@ -75,7 +81,15 @@ export class Walker {
     this.#take(this.#rest, true);
     if (this.#problem !== undefined) return;
     if (this.#state === 'header') this.#enter();
-    if (this.#state === 'content') this.#visitor.leave(true);
+    if (this.#state === 'content') {
+      this.#visitor.leave(this.#finalBreak === undefined);
+      if (this.#finalBreak !== undefined) this.#visitor.delimiter(this.#finalBreak);
+    }
+    this.#dropLevels(0);
+  }
+
+  #dropLevels(length: number): void {
+    for (const { hasParts, closed } of this.#levels.splice(length)) if (!hasParts && !closed) this.#visitor.partless();
   }
 
   #take(bytes: Buffer, final: boolean): void {
@@ -103,6 +117,8 @@ export class Walker {
       return end;
     }
     if (this.#isDelimiter(bytes, at, lineEnd)) {
+      // Two delimiters with nothing between them, not even a line end for the second: one for some, two for others.
+      if (this.#headerBytes === 0) this.#visitor.doubtful();
       this.#enter();
       return this.#takeDelimiter(bytes, at, at, lineEnd, end);
     }
@@ -122,7 +138,8 @@ export class Walker {
     if (entity.kind === 'message') {
       this.#next = { isMessage: true, inDigest: false };
     } else if (entity.boundary !== undefined) {
-      this.#levels.push({ boundary: entity.boundary, isDigest: entity.isDigest, closed: false });
+      if (this.#levels.some(({ boundary }) => boundary.equals(entity.boundary!))) this.#visitor.doubtful();
+      this.#levels.push({ boundary: entity.boundary, isDigest: entity.isDigest, closed: false, hasParts: false });
       this.#state = 'filler';
       if (this.#levels.length > MAX_DEPTH) this.#giveUp(0);
     } else this.#state = 'content';
@@ -138,7 +155,11 @@ export class Walker {
     if (found < 0) {
       // The end of these bytes may be the beginning of a delimiter.
       const end = final ? bytes.length : bytes.length - tailOf(bytes, at);
-      this.#emit(bytes.subarray(at, end));
+      // The last line end of a part is the delimiter's, also where that is missing.
+      const hasBreak =
+        final && this.#state === 'content' && this.#levels.length > 0 && bytes.subarray(at).subarray(-2).equals(CRLF);
+      if (hasBreak) this.#finalBreak = CRLF;
+      this.#emit(bytes.subarray(at, hasBreak ? end - 2 : end));
       return end;
     }
     this.#emit(bytes.subarray(at, found));
@@ -177,11 +198,12 @@ export class Walker {
     while (end > line + 2 && (bytes[end - 1] === 32 || bytes[end - 1] === 9)) end--;
     for (let index = this.#levels.length - 1; index >= 0; index--) {
       const { boundary, closed } = this.#levels[index]!;
-      if (closed) continue;
       const length = end - line - 2;
       const closes = length === boundary.length + 2 && bytes[end - 1] === 45 && bytes[end - 2] === 45;
       if ((closes || length === boundary.length) && boundary.equals(bytes.subarray(line + 2, line + 2 + boundary.length))) {
-        return { index, closes };
+        // Behind its end it is no delimiter any more; not everybody knows.
+        if (closed) this.#visitor.doubtful();
+        else return { index, closes };
       }
     }
     return undefined;
@@ -190,10 +212,12 @@ export class Walker {
   #takeDelimiter(bytes: Buffer, from: number, line: number, lineEnd: number, end: number): number {
     const { index, closes } = this.#levelOf(bytes, line, lineEnd)!;
     if (this.#state === 'content') this.#visitor.leave(false);
-    this.#visitor.delimiter(bytes.subarray(from, end));
-    this.#levels.length = index + 1;
+    this.#dropLevels(index + 1);
     const level = this.#levels[index]!;
+    if (closes && !level.hasParts) this.#visitor.partless();
+    this.#visitor.delimiter(bytes.subarray(from, end));
     level.closed = closes;
+    level.hasParts = true;
     this.#state = closes ? 'filler' : 'header';
     this.#next = { isMessage: false, inDigest: level.isDigest };
     this.#atLineStart = closes;
