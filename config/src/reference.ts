@@ -43,7 +43,8 @@ function valuesOf({ schema }: KnownKey): string {
 function unitOf(schema: z.core.$ZodType): string | undefined {
   const unit = schema instanceof z.ZodType ? schema.meta()?.['unit'] : undefined;
   if (unit !== undefined) return unit === 'bytes' ? 'size' : 'duration';
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional) return unitOf(schema.def.innerType);
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
+    return unitOf(schema.def.innerType);
   return undefined;
 }
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { authSchema } from './auth.ts';
 import { limitsSchema, messageTimeouts, policyShape, withDefaults } from './defence.ts';
 import { deliver, domainName, hostPort, network, ownName, resolver, via } from './hosts.ts';
+import { mailboxesSchema } from './mailboxes.ts';
 import { requestsSchema } from './requests.ts';
 import { submissionShape } from './submission.ts';
 import { listenerTlsShape, tlsSchema } from './tls.ts';
@@ -142,6 +143,7 @@ export const configSchema = z.strictObject({
     .min(1)
     .default('./users.yaml')
     .describe('File of users, relative to this file; `posthorn user add` writes it.'),
+  mailboxes: mailboxesSchema,
   domains: z
     .record(
       domainName,

@@ -8,8 +8,8 @@ import { z } from 'zod';
 import { Document, isMap, parseDocument } from 'yaml';
 import { whileLocked } from './file-lock.ts';
 import { checkShape, inOrder } from './issues.ts';
+import { quota, retentionDays } from './mailboxes.ts';
 import type { Problem } from './problem.ts';
-import { bytes } from './units.ts';
 import { writeAtomically } from './write-atomically.ts';
 import { parseYaml, readText, type YamlSource } from './yaml-source.ts';
 
@@ -27,7 +27,10 @@ export interface UserEntry {
   readonly addresses: readonly string[];
   /** Further addresses to write as: whole ones, `@domain`, or `*`. */
   readonly sendAs?: readonly string[];
-  readonly quotaBytes?: number;
+  /** In place of `mailboxes.quotaBytes`; null: no quota. */
+  readonly quotaBytes?: number | null;
+  /** In place of `mailboxes.retentionDays`; null: mail stays. */
+  readonly retentionDays?: number | null;
 }
 
 export type UsersResult =
@@ -75,7 +78,8 @@ const userSchema = z.strictObject({
     )
     .min(1)
     .optional(),
-  quotaBytes: bytes.optional(),
+  quotaBytes: quota.nullable().optional(),
+  retentionDays: retentionDays.nullable().optional(),
 });
 
 const usersSchema = z.record(

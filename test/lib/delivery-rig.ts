@@ -132,7 +132,7 @@ export function makeRig(options: RigOptions = {}): Rig {
       },
     },
     mailbox: {
-      async deliver(mailbox, _id, head, body, folder = 'inbox') {
+      async deliver(mailbox, _id, head, body, { folder = 'inbox' } = {}) {
         const error = options.mailboxError?.(mailbox);
         if (error !== undefined) throw error;
         const chunks = [Buffer.from(head)];

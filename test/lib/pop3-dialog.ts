@@ -5,6 +5,7 @@
  *   @client 127.0.0.1        @implicit-tls                       the peer
  *   @message uidl text                                           a message of the maildrop; escapes as in C:
  *   @drop in-use | too-soon | failed | broken     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
+ *   @retention 30 90          days that somebody's mail is kept, and alice's, where they differ
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook pop3.delete reject Not this one                        what a stage says
  *   C: a line, sent with CRLF, UTF-8 as it is; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
@@ -181,8 +182,12 @@ export function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 
   });
   const indices = (key: string) => (dialog.settings.get(key) ?? []).map((number) => Number(number) - 1);
   const drop = dialog.settings.get('drop')?.[0] as Pop3KitOptions['drop'];
+  const [leastDays, ownDays = leastDays] = (dialog.settings.get('retention')?.[0] ?? '').split(' ').filter(Boolean).map(Number);
   return createPop3Kit({
     profile,
+    ...(leastDays === undefined
+      ? {}
+      : { retention: { leastDays, sameForAll: ownDays === leastDays, daysOf: () => ownDays ?? null } }),
     hooks,
     messages,
     forms: formsOf((dialog.settings.get('logins')?.[0] ?? '').split(' ')),

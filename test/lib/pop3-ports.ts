@@ -6,7 +6,7 @@ import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
 import { asciiHeader, endOfHeader } from '@posthorn/core/mail/ascii-header';
 import type { LogFields } from '@posthorn/core/observe/log';
-import type { Maildrop, OpenResult, Pop3Ports, Pop3Profile } from '@posthorn/core/pop3/ports';
+import type { Maildrop, OpenResult, Pop3Ports, Pop3Profile, Retention } from '@posthorn/core/pop3/ports';
 import { NO_HOOKS } from './smtp-ports.ts';
 import { createTestAuthenticator } from './test-authenticator.ts';
 
@@ -24,6 +24,9 @@ export const TEST_POP3_PROFILE: Pop3Profile = {
   maxIdleCommands: 1000,
 };
 
+/** No mailbox is ever emptied. */
+const NEVER: Retention = { leastDays: null, sameForAll: true, daysOf: () => null };
+
 export interface TestMessage {
   readonly uidl: string;
   readonly text: string;
@@ -33,6 +36,7 @@ export interface Pop3KitOptions {
   readonly profile?: Partial<Pop3Profile>;
   readonly hooks?: Partial<Pipeline>;
   readonly messages?: readonly TestMessage[];
+  readonly retention?: Partial<Retention>;
   /** Ports answer by promise; messages come in chunks of this many bytes. */
   readonly streamBytes?: number;
   readonly async?: boolean;
@@ -129,6 +133,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
     ports: {
       hooks: { ...NO_HOOKS, ...options.hooks },
       maildrops: { open: () => later(open()) },
+      retention: { ...NEVER, ...options.retention },
       authenticator: createTestAuthenticator({
         names: ['alice', 'bob', 'jürgen'],
         password: 'secret word',

@@ -7,6 +7,7 @@
  *   @client 127.0.0.1                                                the peer's address
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook rcpt defer Come back later                                 what a stage says: pass, reject, defer, quarantine, evidence NAME WEIGHT
+ *   @full alice=defer bob=never                                      mailboxes without room
  *   @sink begin=full | accept=full | accept=failed | writer=disk     what the sink does
  *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
  *   S: a line of a reply, exactly
@@ -245,6 +246,7 @@ export function kitOf(dialog: Dialog, async: boolean): Kit {
     limits: pairs('limits'),
     hooks,
     forms,
+    full: pairs('full') as Record<string, 'defer'>,
   });
   const sink = pairs('sink');
   if (sink['begin'] === 'full') kit.sink.begin = 'full';

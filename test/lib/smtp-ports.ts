@@ -143,6 +143,8 @@ export interface KitOptions {
   readonly hooks?: Partial<Pipeline>;
   readonly ports?: Partial<SmtpPorts>;
   readonly forms?: Partial<LoginForms>;
+  /** Mailboxes without room, and what becomes of mail for them. */
+  readonly full?: Readonly<Record<string, ReturnType<SmtpPorts['full']>>>;
 }
 
 /** alice, bob, carol and jörg have mailboxes, team and list are aliases; example.org is ours, relayed.example is kept elsewhere. */
@@ -199,6 +201,7 @@ export function createKit(options: KitOptions = {}): Kit {
         isOurs: (domain) => domain === 'example.org',
       },
       mayWriteAs: mayWriteAsForTest,
+      full: (mailbox) => options.full?.[mailbox],
       authenticator: createTestAuthenticator({
         names: ['alice'],
         password: 'secret',

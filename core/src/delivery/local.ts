@@ -36,7 +36,11 @@ export async function deliverLocally(
     'utf8',
   );
   try {
-    await ports.mailbox.deliver(mailbox, envelope.id, head, body, envelope.quarantine === undefined ? 'inbox' : 'quarantine');
+    await ports.mailbox.deliver(mailbox, envelope.id, head, body, {
+      folder: envelope.quarantine === undefined ? 'inbox' : 'quarantine',
+      // Who writes to postmaster is heard, whatever the mailbox holds (RFC 5321 §4.5.1).
+      ...(/^postmaster@/i.test(recipient) ? {} : { sizeBytes: envelope.sizeBytes }),
+    });
     return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox', handover: IN_MAILBOX };
   } catch (error) {
     if (error instanceof MailboxError) {

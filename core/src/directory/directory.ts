@@ -19,7 +19,10 @@ export interface User {
   readonly addresses: readonly string[];
   /** Other addresses the user may write as: whole ones, `@domain`, or `*` for any. */
   readonly sendAs?: readonly string[];
-  readonly quotaBytes?: number;
+  /** In place of `mailboxes.quotaBytes`; null: no quota. */
+  readonly quotaBytes?: number | null;
+  /** In place of `mailboxes.retentionDays`; null: mail stays. */
+  readonly retentionDays?: number | null;
 }
 
 /** Where an address leads after aliases: a mailbox here, or an address elsewhere. */

@@ -90,7 +90,7 @@ describe('a delivery', () => {
   });
 
   it('into quarantine goes into a Maildir++ folder', async () => {
-    await makeMailbox().deliver('alice', '01ABC', HEAD, body('A: 1\r\n'), 'quarantine');
+    await makeMailbox().deliver('alice', '01ABC', HEAD, body('A: 1\r\n'), { folder: 'quarantine' });
     expect(filesIn('.Quarantine').sort()).toEqual(['cur', 'maildirfolder', 'new', 'tmp']);
     expect(filesIn('.Quarantine/new')).toHaveLength(1);
     expect(filesIn('new')).toEqual([]);

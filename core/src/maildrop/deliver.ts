@@ -11,9 +11,11 @@ import { EarlierDeliveries, OWN_SUFFIX } from './earlier-deliveries.ts';
 import { nodeFileCalls, type FileCalls } from './file-calls.ts';
 import { formatMessageName } from './file-name.ts';
 import { FolderSync } from './folder-sync.ts';
-import { MailboxError, type LocalMailbox } from './mailbox.ts';
+import { MailboxError, type LocalMailbox, type Manner } from './mailbox.ts';
+import type { Quota } from './quota.ts';
 import { maildirOf } from './user-folder.ts';
 import { SurrogateSize } from './surrogate-size.ts';
+import { noteUsage } from './usage.ts';
 import { WireCounter } from './wire-form.ts';
 
 export interface LocalMailboxOptions {
@@ -21,11 +23,28 @@ export interface LocalMailboxOptions {
   readonly root: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Why a message of this size has no room in the mailbox; absent: mailboxes may grow as they like. */
+  readonly refusal?: Quota['refusal'];
   /** The file system; tests bring one that fails. */
   readonly files?: FileCalls;
 }
 
-const QUARANTINE = '.Quarantine';
+/** Where one message goes. */
+interface Place {
+  readonly mailbox: string;
+  readonly inbox: string;
+  /** The inbox, or a folder of it. */
+  readonly maildir: string;
+  /** What has to fit, where there is a quota. */
+  readonly roomBytes: number | undefined;
+}
+
+interface Written {
+  readonly name: string;
+  readonly fileBytes: number;
+}
+
+export const QUARANTINE = '.Quarantine';
 const CRLF = Buffer.from('\r\n');
 const QUEUE_ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/;
 /** A message is written in place up to here: into the page cache, some microseconds for each chunk. */
@@ -38,6 +57,7 @@ export function createLocalMailbox(options: LocalMailboxOptions): LocalMailbox {
 class Maildirs implements LocalMailbox {
   readonly #root: string;
   readonly #log: Log;
+  readonly #refusal: Quota['refusal'] | undefined;
   readonly #files: FileCalls;
   readonly #earlier: EarlierDeliveries;
   readonly #folders: FolderSync;
@@ -45,9 +65,10 @@ class Maildirs implements LocalMailbox {
   readonly #startedAtMs: number;
   #written = 0;
 
-  constructor({ root, clock, log, files = nodeFileCalls }: LocalMailboxOptions) {
+  constructor({ root, clock, log, refusal, files = nodeFileCalls }: LocalMailboxOptions) {
     this.#root = resolve(root);
     this.#log = log;
+    this.#refusal = refusal;
     this.#files = files;
     this.#startedAtMs = clock.now();
     this.#earlier = new EarlierDeliveries(clock, log);
@@ -59,34 +80,43 @@ class Maildirs implements LocalMailbox {
     id: string,
     head: Uint8Array,
     body: AsyncIterable<Uint8Array>,
-    folder: 'inbox' | 'quarantine' = 'inbox',
+    { folder = 'inbox', sizeBytes }: Manner = {},
   ): Promise<void> {
     const inbox = maildirOf(this.#root, mailbox);
     if (inbox === undefined) {
       return Promise.reject(new MailboxError(true, '5.1.1', `${JSON.stringify(mailbox)} cannot be the name of a mailbox`));
     }
     if (!QUEUE_ID.test(id)) return Promise.reject(new MailboxError(false, '4.3.0', `${JSON.stringify(id)} is no queue id`));
-    const maildir = folder === 'inbox' ? inbox : join(inbox, QUARANTINE);
+    const place: Place = {
+      mailbox,
+      inbox,
+      maildir: folder === 'inbox' ? inbox : join(inbox, QUARANTINE),
+      roomBytes: sizeBytes === undefined ? undefined : head.length + sizeBytes,
+    };
     // Two addresses of one message may lead to one mailbox.
-    const key = `${maildir} ${id}`;
+    const key = `${place.maildir} ${id}`;
     const underWay = this.#underWay.get(key);
     if (underWay !== undefined) return underWay;
-    const delivery = this.#deliverOnce(maildir, id, head, body).finally(() => this.#underWay.delete(key));
+    const delivery = this.#deliverOnce(place, id, head, body).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, delivery);
     return delivery;
   }
 
-  async #deliverOnce(maildir: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<void> {
+  async #deliverOnce(place: Place, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const { mailbox, inbox, maildir, roomBytes } = place;
+    let written: Written;
     try {
       if (await this.#earlier.has(maildir, id)) {
         // Whether its folder was synced before the crash nobody knows.
         await this.#folders.sync(join(maildir, 'new'));
         return;
       }
+      const refusal = roomBytes === undefined ? undefined : await this.#refusal?.(mailbox, roomBytes);
+      if (refusal !== undefined) throw refusal;
       // Time tells it from what a process of the same number left, as each of a container's has it.
       const tmp = join(maildir, 'tmp', `${id}.${process.pid}.${this.#startedAtMs}.${++this.#written}`);
-      const name = await this.#write(maildir, tmp, id, head, body);
-      await this.#rename(maildir, tmp, name);
+      written = await this.#write(maildir, tmp, id, head, body);
+      await this.#rename(maildir, tmp, written.name);
     } catch (error) {
       throw asMailboxError(error);
     }
@@ -97,10 +127,20 @@ class Maildirs implements LocalMailbox {
       throw asMailboxError(error);
     }
     this.#earlier.add(maildir, id);
+    this.#note(inbox, written.fileBytes);
   }
 
-  /** Writes and syncs the file. @returns the name it is to have. */
-  async #write(maildir: string, tmp: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<string> {
+  /** The message is there: that its size could not be noted is found out when the mailbox is counted again. */
+  #note(inbox: string, fileBytes: number): void {
+    try {
+      noteUsage(inbox, fileBytes, 1);
+    } catch (error) {
+      this.#log.warn('maildrop.usage-not-noted', { maildir: inbox, cause: String(error) });
+    }
+  }
+
+  /** Writes and syncs the file. @returns the name it is to have, and its size. */
+  async #write(maildir: string, tmp: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<Written> {
     const file = await this.#create(maildir, tmp);
     const counter = new WireCounter();
     const surrogate = new SurrogateSize();
@@ -128,7 +168,7 @@ class Maildirs implements LocalMailbox {
       throw error;
     }
     const { fileBytes, wireBytes } = counter;
-    return formatMessageName(id + OWN_SUFFIX, fileBytes, wireBytes, surrogate.of(wireBytes));
+    return { name: formatMessageName(id + OWN_SUFFIX, fileBytes, wireBytes, surrogate.of(wireBytes)), fileBytes };
   }
 
   /** A mailbox is made when its first message comes. */

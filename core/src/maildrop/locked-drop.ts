@@ -14,6 +14,7 @@ import { parseMessageName } from './file-name.ts';
 import { readOrNone, type ListedMessage, type MessageFolder } from './listing.ts';
 import type { HeldLock } from './lock.ts';
 import { READ_ONLY } from './size-index.ts';
+import { noteUsage } from './usage.ts';
 import { CrlfStream, toCrlf } from './wire-form.ts';
 
 const readAsync = promisify(read);
@@ -79,25 +80,42 @@ export class LockedDrop implements Maildrop {
   async commit(deleted: readonly number[]): Promise<{ failed: number }> {
     this.#committing = true;
     let failed = 0;
+    let removed = 0;
+    let removedBytes = 0;
     let moved: ReadonlyMap<string, string> | undefined;
     try {
       for (const [done, index] of deleted.entries()) {
         if (done > 0 && done % UNLINKS_PER_TURN === 0) await setImmediate();
         const message = this.#message(index);
         try {
-          if (remove(this.#pathOf(message))) continue;
-          moved ??= this.#places();
-          const place = moved.get(baseOf(message));
-          if (place !== undefined) remove(place);
+          let gone = remove(this.#pathOf(message));
+          if (!gone) {
+            moved ??= this.#places();
+            const place = moved.get(baseOf(message));
+            gone = place !== undefined && remove(place);
+          }
+          if (!gone) continue;
+          removed += 1;
+          removedBytes += message.fileBytes;
         } catch (error) {
           failed++;
           this.#log.error('maildrop.delete-failed', { maildir: this.#maildir, file: message.name, cause: String(error) });
         }
       }
+      if (removed > 0) this.#note(removedBytes, removed);
     } finally {
       this.#giveUp();
     }
     return { failed };
+  }
+
+  #note(bytes: number, messages: number): void {
+    try {
+      noteUsage(this.#maildir, -bytes, -messages);
+    } catch (error) {
+      // They are deleted all the same; who looks next finds the folder changed, and counts.
+      this.#log.warn('maildrop.usage-not-noted', { maildir: this.#maildir, cause: String(error) });
+    }
   }
 
   release(): void {

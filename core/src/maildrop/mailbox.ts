@@ -1,3 +1,10 @@
+/** How a message goes into a mailbox; by default into the inbox, whatever there is already. */
+export interface Manner {
+  readonly folder?: 'inbox' | 'quarantine';
+  /** Of the message as stored, without `head`: given, it is refused where the quota has no room for it. */
+  readonly sizeBytes?: number;
+}
+
 /** Local delivery as a port: one message into one user's Maildir. */
 export interface LocalMailbox {
   /**
@@ -6,13 +13,7 @@ export interface LocalMailbox {
    * @param head header lines put in front (Return-Path, Delivered-To).
    * @throws MailboxError
    */
-  deliver(
-    mailbox: string,
-    id: string,
-    head: Uint8Array,
-    body: AsyncIterable<Uint8Array>,
-    folder?: 'inbox' | 'quarantine',
-  ): Promise<void>;
+  deliver(mailbox: string, id: string, head: Uint8Array, body: AsyncIterable<Uint8Array>, manner?: Manner): Promise<void>;
 }
 
 export class MailboxError extends Error {

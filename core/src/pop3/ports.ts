@@ -46,6 +46,14 @@ export interface MaildropOpener {
   open(user: string): OpenResult | Promise<OpenResult>;
 }
 
+/** For how long mail is kept at least, in days; null: it is not deleted. */
+export interface Retention {
+  /** The least of all users. */
+  readonly leastDays: number | null;
+  readonly sameForAll: boolean;
+  daysOf(user: string): number | null;
+}
+
 export interface Pop3Profile {
   readonly listener: string;
   readonly hostname: string;
@@ -70,6 +78,7 @@ export interface Pop3Ports {
   readonly hooks: Pipeline;
   readonly maildrops: MaildropOpener;
   readonly authenticator: Authenticator;
+  readonly retention: Retention;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;

@@ -121,6 +121,8 @@ export interface SmtpPorts {
   readonly sink: MessageSink;
   readonly directory: Directory;
   readonly mayWriteAs: MayWriteAs;
+  /** What becomes of a message of this size that surely does not fit into the mailbox; undefined where it may. */
+  readonly full: (mailbox: string, sizeBytes: number) => 'defer' | 'reject' | 'never' | undefined;
   readonly authenticator: Authenticator;
   /** True when this client address may send anywhere without a password (`relay.from`). */
   readonly mayRelay: (clientAddress: string) => boolean;

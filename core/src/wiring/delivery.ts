@@ -9,9 +9,11 @@ import type { Pipeline } from '../hook/contract.ts';
 import type { Clock } from '../mail/clock.ts';
 import type { Dns } from '../mail/dns.ts';
 import { createLocalMailbox } from '../maildrop/deliver.ts';
+import { createQuota, type Quota } from '../maildrop/quota.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Queue } from '../queue/queue.ts';
+import { mailboxRules } from './mailbox-rules.ts';
 import { ownAddresses } from './own-addresses.ts';
 
 export interface DeliveryParts {
@@ -38,10 +40,25 @@ export interface WiredDelivery extends Omit<Delivery, 'reload'> {
 export function wireDelivery(parts: DeliveryParts): WiredDelivery {
   const { config, queue } = parts;
   let directory = createDirectory({ domains: config.domains, users: parts.users, ownAddresses: ownAddresses() });
+  const root = `${config.data}/mail`;
+  const quotaOf = (newConfig: Config, users: readonly User[]): Quota =>
+    createQuota({
+      root,
+      quotaBytesOf: mailboxRules(newConfig.mailboxes, users).quotaBytesOf,
+      whenFull: newConfig.mailboxes.whenFull,
+      clock: parts.clock,
+      log: parts.log,
+    });
+  let quota = quotaOf(config, parts.users);
   const delivery = createDelivery(
     {
       queue,
-      mailbox: createLocalMailbox({ root: `${config.data}/mail`, clock: parts.clock, log: parts.log }),
+      mailbox: createLocalMailbox({
+        root,
+        refusal: (mailbox, sizeBytes) => quota.refusal(mailbox, sizeBytes),
+        clock: parts.clock,
+        log: parts.log,
+      }),
       directory: {
         resolve: (address) => directory.resolve(address),
         user: (name) => directory.user(name),
@@ -69,6 +86,7 @@ export function wireDelivery(parts: DeliveryParts): WiredDelivery {
     ...delivery,
     reload(newConfig, users) {
       directory = createDirectory({ domains: newConfig.domains, users, ownAddresses: ownAddresses() });
+      quota = quotaOf(newConfig, users);
       delivery.reload(newConfig);
     },
   };

@@ -7,7 +7,7 @@ import type { Pipeline } from '../hook/contract.ts';
 import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { MaildropOpener, Pop3Ports } from '../pop3/ports.ts';
+import type { MaildropOpener, Pop3Ports, Retention } from '../pop3/ports.ts';
 import type { MessageSink, Scoring, SmtpPorts } from '../smtp/ports.ts';
 
 function name<T>(text: string): ServiceIdentifier<T> {
@@ -27,6 +27,8 @@ export const Names = {
   scoring: name<Scoring>('scoring'),
   mayRelay: name<(clientAddress: string) => boolean>('mayRelay'),
   sink: name<MessageSink>('sink'),
+  full: name<SmtpPorts['full']>('full'),
+  retention: name<Retention>('retention'),
   maildrops: name<MaildropOpener>('maildrops'),
   smtpPorts: name<SmtpPorts>('smtpPorts'),
   pop3Ports: name<Pop3Ports>('pop3Ports'),

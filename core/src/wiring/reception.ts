@@ -12,6 +12,7 @@ import type { ListenerSettings, Peer } from '../dispatch/listener.ts';
 import { type Pipeline, STAGES } from '../hook/contract.ts';
 import { createScoring } from '../hook/scoring.ts';
 import type { Clock } from '../mail/clock.ts';
+import { createQuota } from '../maildrop/quota.ts';
 import { createMaildropOpener } from '../maildrop/opener.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
@@ -20,6 +21,7 @@ import type { Pop3Ports, Pop3Profile } from '../pop3/ports.ts';
 import { createSmtpSession } from '../smtp/session.ts';
 import type { MessageSink, SmtpPorts, SmtpProfile } from '../smtp/ports.ts';
 import { createAddressMatcher } from './addresses.ts';
+import { mailboxRules } from './mailbox-rules.ts';
 import { Names } from './names.ts';
 import { ownAddresses } from './own-addresses.ts';
 
@@ -70,6 +72,16 @@ export function wireReception(parts: ReceptionParts): Reception {
   const directory = createDirectory({ domains: config.domains, users: parts.users, ownAddresses: ownAddresses() });
   container.bind(Names.directory).toConstantValue(directory);
   container.bind(Names.mayWriteAs).toConstantValue(directory.mayWriteAs);
+  const rules = mailboxRules(config.mailboxes, parts.users);
+  const quota = createQuota({
+    root: `${config.data}/mail`,
+    quotaBytesOf: rules.quotaBytesOf,
+    whenFull: config.mailboxes.whenFull,
+    clock: parts.clock,
+    log: parts.log,
+  });
+  container.bind(Names.full).toConstantValue(quota.full);
+  container.bind(Names.retention).toConstantValue(rules);
   container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
   container.bind(Names.mayRelay).toDynamicValue(() => createAddressMatcher(config.relay.from));
   container.bind(Names.authenticator).toConstantValue(parts.authenticator);
@@ -88,6 +100,7 @@ export function wireReception(parts: ReceptionParts): Reception {
     sink: context.get(Names.sink),
     directory: context.get(Names.directory),
     mayWriteAs: context.get(Names.mayWriteAs),
+    full: context.get(Names.full),
     authenticator: context.get(Names.authenticator),
     mayRelay: context.get(Names.mayRelay),
     mayXclient: () => false,
@@ -101,6 +114,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.pop3Ports).toDynamicValue((context): Pop3Ports => ({
     hooks: context.get(Names.pipeline),
     maildrops: context.get(Names.maildrops),
+    retention: context.get(Names.retention),
     authenticator: context.get(Names.authenticator),
     clock: parts.clock,
     log: parts.log,

@@ -12,6 +12,7 @@ import { createCounters } from '@posthorn/core/observe/count';
 import { createStsPolicies } from '@posthorn/mta-sts';
 import { createAcceptor } from './acceptor.ts';
 import { answerQuestion } from './questions.ts';
+import { startExpiry } from './expiry.ts';
 import { startGauges } from './gauges.ts';
 import { createIds } from '../ids.ts';
 import type { ServerQuestion, Settings, ToMaster, ToServer } from '../ipc.ts';
@@ -38,6 +39,7 @@ class Server {
   readonly #shards: Shard[] = [];
   #settings: Settings;
   #stopGauges: (() => void) | undefined;
+  #endExpiry: (() => Promise<void>) | undefined;
   #ending = false;
 
   constructor(start: Start) {
@@ -82,6 +84,7 @@ class Server {
       minFreeBytes: settings.config.queue.minFreeBytes,
       log: this.#log,
     });
+    if (slot === 0) this.#endExpiry = startExpiry(() => this.#settings, systemClock, this.#log);
     tell({ to: 'master.ready' });
   }
 
@@ -128,8 +131,10 @@ class Server {
     const { graceMs } = this.#settings.config.shutdown;
     this.#admission.setDraining();
     this.#stopGauges?.();
+    const expiryEnded = this.#endExpiry?.();
     await this.#threads.drain(graceMs);
     await Promise.all(this.#shards.map((shard) => closeShard(shard, graceMs)));
+    await expiryEnded;
     await this.#plugins.close();
     this.#log.info('server-stopped');
     this.#log.flush();

@@ -13,6 +13,8 @@ import { parseRcptParameters, type RcptParameters } from '../parameters.ts';
 import {
   badRecipient501,
   bdatBegun503,
+  mailboxFull452,
+  mailboxFull552,
   mailboxUnavailable550,
   mailFirst503,
   notUtf8501,
@@ -20,6 +22,7 @@ import {
   recipientOk250,
   recipientTooLong501,
   relayDenied554,
+  tooLargeForMailbox552,
   tooManyDomains452,
   tooManyRecipients452,
   unicodeRecipient553,
@@ -61,7 +64,29 @@ export function recipient(conversation: Conversation, bytes: string): RcptArgume
   const resolution = conversation.ports.directory.resolve(address.text);
   if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
   if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
+  const full = isPostmaster(address, resolution) ? undefined : fullFor(conversation, resolution);
+  if (full !== undefined) return refuse(conversation, transaction, address, full);
   return { transaction, address, resolution, parameters };
+}
+
+/** The refusal where nobody behind the recipient has room for the message, as far as its size is told. */
+function fullFor({ ports, transaction }: Conversation, resolution: Resolution): Reply | undefined {
+  if (resolution.is !== 'known') return undefined;
+  const sizeBytes = transaction!.parameters.sizeBytes ?? 0;
+  let refusal: Reply | undefined;
+  for (const target of resolution.targets) {
+    const full = target.to === 'mailbox' ? ports.full(target.mailbox, sizeBytes) : undefined;
+    if (full === undefined) return undefined;
+    // One who may have room later is worth another try.
+    if (refusal !== mailboxFull452) refusal = FULL[full];
+  }
+  return refusal;
+}
+
+const FULL = { defer: mailboxFull452, reject: mailboxFull552, never: tooLargeForMailbox552 } as const;
+
+function isPostmaster(address: Address, resolution: Resolution): boolean {
+  return resolution.is === 'known' && address.local.toLowerCase() === 'postmaster';
 }
 
 export function askRcpt(
@@ -72,7 +97,7 @@ export function askRcpt(
   if (run === null) return null;
   const { reversePath } = transaction;
   const asked = run({ session: conversation.facts, reversePath, recipient: address.text });
-  if (resolution.is !== 'known' || address.local.toLowerCase() !== 'postmaster') return asked;
+  if (!isPostmaster(address, resolution)) return asked;
   return asked instanceof Promise
     ? asked.then((verdict) => sparePostmaster(conversation, verdict))
     : sparePostmaster(conversation, asked);
