@@ -4,6 +4,7 @@ import { failure } from '@posthorn/core/delivery/notice/events';
 import { mayNotify } from '@posthorn/core/delivery/notice/wishes';
 import type { Told } from '@posthorn/core/delivery/notice/told';
 import type { Recipient } from '@posthorn/core/mail/envelope';
+import * as fc from 'fast-check';
 import PostalMime from 'postal-mime';
 import { describe, expect, it } from 'vitest';
 
@@ -184,6 +185,60 @@ describe('a notice about international mail (RFC 6533)', () => {
     const status = Buffer.from(partOf('message/global-delivery-status'), 'latin1').toString();
     expect(status).toContain('Final-Recipient: utf-8; jürgen@y.test\n');
     expect(status).toContain('Original-Recipient: utf-8; üx@y.test\n');
+  });
+});
+
+describe('whatever the message and the peer hold', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 400 }),
+    fc
+      .array(
+        fc.constantFrom('Subject: x', 'Grüße', '--=_b1/me.test', '--=_b1/me.test--', '', ' folded', '\r', '\n', 'a'.repeat(1100)),
+      )
+      .map((lines) => Buffer.from(lines.join('\r\n'))),
+  );
+  const printable = fc.string({ unit: fc.constantFrom('a', '+', '=', ' ', '<', 'ü', '\\', '1'), maxLength: 60 });
+  const actions = fc.constantFrom('failed', 'delayed', 'delivered', 'relayed', 'expanded');
+
+  it('a notice is lines that every server takes, of three parts', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        bytes,
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.array(fc.record({ action: actions, address: printable, reply: printable }), { minLength: 1, maxLength: 4 }),
+        async (message, whole, international, utf8, told) => {
+          const notice = noticeOf({
+            envelope: {
+              ...envelope,
+              ...(international ? { smtpUtf8: true as const } : {}),
+              reversePath: utf8 ? 'jürgen@x.test' : 'sender@x.test',
+            },
+            told: told.map(({ action, address, reply }) => ({
+              action,
+              recipient: { address: `${address}@y.test`, orcpt: `utf-8;${address}` },
+              reply,
+              status: '5.0.0',
+              peer: undefined,
+            })),
+            // As every message in the queue has one.
+            message: Buffer.concat([Buffer.from('Received: x\r\n'), message]),
+            whole,
+          });
+          const text = Buffer.from(notice.bytes).toString('latin1');
+          expect(text.replaceAll('\r\n', '')).not.toMatch(/[\r\n\0]/);
+          expect(Math.max(...text.split('\r\n').map((line) => line.length))).toBeLessThanOrEqual(998);
+          if (notice.body === '7bit') expect(text).not.toMatch(/[\x80-\xff]/);
+          if (!whole) expect(text).toMatch(utf8 ? /^[\t\r\n\x20-\x7e\x80-\xff]*$/ : /^[\t\r\n\x20-\x7e]*$/);
+          const { mail, partOf } = await parse(notice.bytes);
+          expect(mail.attachments).toHaveLength(2);
+          const status = partOf(utf8 ? 'message/global-delivery-status' : 'message/delivery-status');
+          expect(status.match(/^Action: /gm)).toHaveLength(told.length);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
 
