@@ -1,21 +1,33 @@
 /**
  * Brings in the programs that benches and peer tests run against: Debian's packages, never started as services.
  * Asked for by each bench before its first round; tests only ask `missing` and skip loudly.
+ * By hand: `npm run peers [-- PACKAGE ...]`, as root; all of them without a name.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { run } from '../process.ts';
+import { isApart, isUnpacked, unpackApart } from './apart.ts';
 
-/** Programs by the Debian package that brings them. */
+/** Files by the Debian package that brings them: programs, or whole paths of what is no program. */
 const PACKAGES = {
   postfix: ['postfix', 'smtp-source', 'smtp-sink'],
   'dovecot-pop3d': ['dovecot', 'doveadm'],
+  'dovecot-lmtpd': ['/usr/lib/dovecot/lmtp'],
+  'exim4-daemon-light': [],
+  opensmtpd: [],
   swaks: ['swaks'],
   msmtp: ['msmtp'],
   mpop: ['mpop'],
   fetchmail: ['fetchmail'],
+  getmail6: ['getmail'],
+  neomutt: ['neomutt'],
+  's-nail': ['s-nail'],
   curl: ['curl'],
+  perl: ['perl', 'corelist'],
+  'libio-socket-ssl-perl': ['/usr/share/perl5/IO/Socket/SSL.pm'],
+  'libauthen-sasl-perl': ['/usr/share/perl5/Authen/SASL.pm'],
   python3: ['python3'],
+  'testssl.sh': ['testssl'],
 } as const;
 
 export type Package = keyof typeof PACKAGES;
@@ -36,8 +48,10 @@ export function program(name: string): string {
 
 /** Those of the packages whose programs are not all here. */
 export function missing(packages: readonly Package[]): Package[] {
-  return packages.filter((name) => PACKAGES[name].some((one) => findProgram(one) === undefined));
+  return packages.filter((name) => (isApart(name) ? !isUnpacked(name) : !PACKAGES[name].every(isHere)));
 }
+
+const isHere = (one: string) => (one.startsWith('/') ? existsSync(one) : findProgram(one) !== undefined);
 
 /**
  * Installs what is missing. Needs root and apt-get; no service is started (policy-rc.d says 101 meanwhile).
@@ -46,7 +60,7 @@ export function missing(packages: readonly Package[]): Package[] {
 export async function install(packages: readonly Package[]): Promise<void> {
   const wanted = missing(packages);
   if (wanted.length === 0) return;
-  const byHand = `install by hand: apt-get install ${wanted.join(' ')}`;
+  const byHand = `install by hand: apt-get install ${wanted.filter((name) => !isApart(name)).join(' ')}`;
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
     throw new Error(`Missing: ${wanted.join(', ')}. Installing needs root and apt-get; ${byHand}`);
   }
@@ -57,7 +71,11 @@ export async function install(packages: readonly Package[]): Promise<void> {
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     await run(['apt-get', 'update', '-q'], { env, timeoutMs: 300_000 });
-    await run(['apt-get', 'install', '-q', '-y', '--no-install-recommends', ...wanted], { env, timeoutMs: 900_000 });
+    const set = wanted.filter((name) => !isApart(name));
+    if (set.length > 0) {
+      await run(['apt-get', 'install', '-q', '-y', '--no-install-recommends', ...set], { env, timeoutMs: 900_000 });
+    }
+    for (const name of wanted.filter(isApart)) await unpackApart(name);
   } catch (error) {
     throw new Error(`Could not install ${wanted.join(', ')}; ${byHand}`, { cause: error });
   } finally {
@@ -65,4 +83,13 @@ export async function install(packages: readonly Package[]): Promise<void> {
   }
   const left = missing(packages);
   if (left.length > 0) throw new Error(`Installed, but the programs of ${left.join(', ')} are still not found`);
+}
+
+if (import.meta.main) {
+  const named = process.argv.slice(2);
+  const unknown = named.filter((name) => !(name in PACKAGES));
+  if (unknown.length > 0) throw new Error(`No such peer: ${unknown.join(', ')}. There are: ${Object.keys(PACKAGES).join(', ')}`);
+  const wanted = (named.length > 0 ? named : Object.keys(PACKAGES)) as Package[];
+  await install(wanted);
+  console.log(`Here: ${wanted.join(', ')}`);
 }
