@@ -37,6 +37,24 @@ export class ServerLog {
     });
   }
 
+  /** Resolves when the lines so far fulfil something. @throws Error when they do not within `timeoutMs` */
+  until(fulfilled: () => boolean, timeoutMs = DEADLINE_MS): Promise<void> {
+    if (fulfilled()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const watch = () => {
+        if (!fulfilled()) return;
+        this.#watchers.delete(watch);
+        clearTimeout(deadline);
+        resolve();
+      };
+      const deadline = setTimeout(() => {
+        this.#watchers.delete(watch);
+        reject(new Error(`not in the log after ${timeoutMs} ms; last: ${JSON.stringify(this.lines.slice(-5))}`));
+      }, timeoutMs);
+      this.#watchers.add(watch);
+    });
+  }
+
   all(event: string): LogLine[] {
     return this.lines.filter((line) => line.event === event);
   }

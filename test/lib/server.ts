@@ -32,6 +32,10 @@ export interface PosthornOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Keys of every listener that differ. */
   readonly listener?: Readonly<Record<string, unknown>>;
+  /** Ports that others were told already; the rest are free ones. */
+  readonly ports?: Partial<Ports>;
+  /** Further listeners, which the caller chose free ports for. */
+  readonly moreListeners?: readonly Readonly<Record<string, unknown>>[];
   /** Work factor of the password hashes; low by default, since a test checks mail and not argon2id. */
   readonly passwordMemoryKiB?: number;
   /** Gets each line of the server's log, which then is written down nowhere else. */
@@ -65,7 +69,7 @@ export interface Posthorn {
 export async function startPosthorn(options: PosthornOptions = {}): Promise<Posthorn> {
   const folder = tempFolder('server');
   const [smtp, submission, submissions, pop3, pop3s] = (await freePorts(5)) as [number, number, number, number, number];
-  const ports: Ports = { smtp, submission, submissions, pop3, pop3s };
+  const ports: Ports = { smtp, submission, submissions, pop3, pop3s, ...options.ports };
   writeFileSync(join(folder.path, 'cert.pem'), testCertificate.cert);
   writeFileSync(join(folder.path, 'key.pem'), testCertificate.key, { mode: 0o600 });
   await writeUsers(join(folder.path, 'users.yaml'), options);
@@ -106,7 +110,7 @@ export async function waitForFiles(folder: string, count: number): Promise<numbe
 async function launch(folder: ReturnType<typeof tempFolder>, ports: Ports, options: PosthornOptions): Promise<Posthorn> {
   const configFile = join(folder.path, 'posthorn.yaml');
   // JSON is YAML.
-  writeFileSync(configFile, JSON.stringify(merge(configOf(ports, options.listener ?? {}), options.config ?? {}), null, 2));
+  writeFileSync(configFile, JSON.stringify(merge(configOf(ports, options), options.config ?? {}), null, 2));
   const wrap = options.wrap ?? ((command) => [...command]);
   const running = await start(wrap([POSTHORN, 'serve', configFile]), {
     cwd: folder.path,
@@ -136,13 +140,13 @@ async function launch(folder: ReturnType<typeof tempFolder>, ports: Ports, optio
   };
 }
 
-function configOf(ports: Ports, listener: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function configOf(ports: Ports, options: PosthornOptions): Record<string, unknown> {
   const on = (name: string, protocol: string, port: number, tls: string) => ({
     name,
     protocol,
     address: `127.0.0.1:${port}`,
     tls,
-    ...listener,
+    ...options.listener,
   });
   return {
     hostname: 'localhost',
@@ -155,6 +159,7 @@ function configOf(ports: Ports, listener: Readonly<Record<string, unknown>>): Re
       on('submissions', 'submission', ports.submissions, 'implicit'),
       on('pop3', 'pop3', ports.pop3, 'starttls'),
       on('pop3s', 'pop3', ports.pop3s, 'implicit'),
+      ...(options.moreListeners ?? []),
     ],
     domains: { [DOMAIN]: { deliver: 'maildir' } },
     dns: { servers: ['127.0.0.1:9'], timeoutMs: 200 },

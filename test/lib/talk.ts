@@ -11,8 +11,8 @@ export interface Talk {
   say(line: string): Promise<string>;
   /** The next reply, without saying anything. */
   hear(): Promise<string>;
-  /** Sends text as it is; nothing is awaited. */
-  send(text: string): void;
+  /** Sends text or bytes as they are; nothing is awaited. */
+  send(text: string | Uint8Array): void;
   /** Resolves when the server has closed, with what it said last, heard or not. */
   closed(): Promise<string>;
   /** Closes without a word. */

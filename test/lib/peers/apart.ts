@@ -5,12 +5,14 @@
  * one instance has (files are shared by hard links; no instance writes into a packaged file).
  * Needs root, apt-get and the right to make a device node.
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../process.ts';
 
 /** Package -> its program, as a path in the root. */
 export const APART = { 'exim4-daemon-light': 'usr/sbin/exim4', opensmtpd: 'usr/sbin/smtpd' } as const;
+/** No package names its shell, since each Debian has it: OpenSMTPD starts its deliveries by it. */
+const SHELL = 'dash';
 
 export type ApartPackage = keyof typeof APART;
 
@@ -49,7 +51,7 @@ export async function unpackApart(name: ApartPackage): Promise<void> {
     writeFileSync(status, '');
     const options = [`Dir::State::Status=${status}`, `Dir::Cache::archives=${archives}`, 'APT::Sandbox::User=root'];
     await run(
-      ['apt-get', 'install', '-q', '-y', '-d', '--no-install-recommends', ...options.flatMap((one) => ['-o', one]), name],
+      ['apt-get', 'install', '-q', '-y', '-d', '--no-install-recommends', ...options.flatMap((one) => ['-o', one]), name, SHELL],
       { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 900_000 },
     );
     mkdirSync(root, { mode: 0o755 });
@@ -68,6 +70,7 @@ export async function unpackApart(name: ApartPackage): Promise<void> {
     for (const [device, minor] of Object.entries({ null: 3, zero: 5, urandom: 9, random: 8 })) {
       await run(['mknod', '-m', '666', join(root, 'dev', device), 'c', '1', String(minor)]);
     }
+    if (!existsSync(join(root, 'bin/sh'))) symlinkSync(SHELL, join(root, 'bin/sh'));
     writeFileSync(join(root, 'etc/passwd'), PASSWD);
     writeFileSync(join(root, 'etc/group'), GROUP);
     writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n');

@@ -13,6 +13,8 @@ const PACKAGES = {
   postfix: ['postfix', 'smtp-source', 'smtp-sink'],
   'dovecot-pop3d': ['dovecot', 'doveadm'],
   'dovecot-lmtpd': ['/usr/lib/dovecot/lmtp'],
+  // Postfix logs in to others by Cyrus SASL's mechanisms.
+  'libsasl2-modules': [`/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/sasl2/libplain.so`],
   'exim4-daemon-light': [],
   opensmtpd: [],
   swaks: ['swaks'],

@@ -23,6 +23,10 @@ export interface PostfixOptions {
     | { readonly maildir: string };
   /** Sessions that must fit at once. */
   readonly sessions?: number;
+  /** Settings of main.cf on top of all these. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+  /** Rows of master.cf in addition. */
+  readonly services?: readonly (readonly string[])[];
   /** Turns the command line into the one to start (a bench puts the server into a group whose CPU it counts). */
   readonly wrap?: (command: readonly string[]) => string[];
 }
@@ -160,16 +164,16 @@ function writeConfig(folder: string, port: number, options: PostfixOptions): { c
   }
   writeFileSync(
     join(config, 'main.cf'),
-    Object.entries(main)
+    Object.entries({ ...main, ...options.settings })
       .map(([key, value]) => `${key} = ${value}\n`)
       .join(''),
   );
-  writeFileSync(join(config, 'master.cf'), masterCf(port));
+  writeFileSync(join(config, 'master.cf'), masterCf(port, options.services ?? []));
   return { config, queue };
 }
 
 /** Services in use only; no chroot (the fifth column), which a folder without /etc and libraries would break. */
-function masterCf(port: number): string {
+function masterCf(port: number, more: readonly (readonly string[])[]): string {
   const rows = [
     [`127.0.0.1:${port}`, 'inet', 'n', '-', 'n', '-', '-', 'smtpd'],
     ['pickup', 'unix', 'n', '-', 'n', '60', '1', 'pickup'],
@@ -191,6 +195,7 @@ function masterCf(port: number): string {
     ['virtual', 'unix', '-', 'n', 'n', '-', '-', 'virtual'],
     ['anvil', 'unix', '-', '-', 'n', '-', '1', 'anvil'],
     ['scache', 'unix', '-', '-', 'n', '-', '1', 'scache'],
+    ...more,
   ];
   return rows.map((row) => row.join(' ') + '\n').join('');
 }
