@@ -7,6 +7,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hashPassword } from '@posthorn/core/auth/password';
+import { formatScramKeys, makeScramKeys } from '@posthorn/core/auth/scram-keys';
 import { type Running, freePorts, run, start, stop, tempFolder, waitForPort } from './process.ts';
 import { testCertificate } from './test-certificate.ts';
 
@@ -28,6 +29,8 @@ export interface Ports {
 export interface PosthornOptions {
   /** User name -> password; each gets the address NAME@example.test. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Users can log in by every mechanism that a password has. */
+  readonly everyMechanism?: boolean;
   /** Keys of the configuration that differ, merged into that of a test, objects key by key. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Keys of every listener that differ. */
@@ -172,12 +175,16 @@ function configOf(ports: Ports, options: PosthornOptions): Record<string, unknow
 async function writeUsers(file: string, options: PosthornOptions): Promise<void> {
   const hashes = new Map<string, string>();
   const users: Record<string, unknown> = {};
+  const more = new Map<string, object>();
   for (const [name, password] of Object.entries(options.users ?? {})) {
     // Many users of a bench share a password, and then its hash.
     const cost = { memoryKiB: options.passwordMemoryKiB ?? 1024, passes: 2, lanes: 1 };
     const hash = hashes.get(password) ?? (await hashPassword(password, cost));
     hashes.set(password, hash);
-    users[name] = { password: hash, addresses: [`${name}@${DOMAIN}`] };
+    if (options.everyMechanism === true && !more.has(password)) {
+      more.set(password, { secret: password, scram: formatScramKeys(await makeScramKeys(password)) });
+    }
+    users[name] = { password: hash, addresses: [`${name}@${DOMAIN}`], ...more.get(password) };
   }
   writeFileSync(file, JSON.stringify(users), { mode: 0o600 });
 }

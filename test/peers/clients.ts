@@ -11,9 +11,13 @@ import { run } from '../lib/process.ts';
 
 export type Security = 'starttls' | 'implicit';
 
+/** How a password is shown; USER and APOP are commands of POP3, and APOP is there under implicit TLS alone. */
+export type Mechanism = 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'SCRAM-SHA-256' | 'USER' | 'APOP';
+
 /** One session with the server, as the user of a mail program would set it up. */
 export interface Account {
   readonly security: Security;
+  readonly mechanism: Mechanism;
   readonly host: string;
   /** For that way of security. */
   readonly port: number;
@@ -27,6 +31,9 @@ export interface Account {
 export interface Sender {
   readonly name: string;
   readonly needs: readonly Package[];
+  readonly mechanisms: readonly Mechanism[];
+  /** It writes the header itself: what must arrive is From, Subject and text. */
+  readonly composes?: true;
   /** Submits the message (CRLF line ends) with AUTH; rejects with what the program printed. */
   send(account: Account, from: string, to: string, message: Buffer): Promise<void>;
 }
@@ -34,11 +41,15 @@ export interface Sender {
 export interface Fetcher {
   readonly name: string;
   readonly needs: readonly Package[];
+  readonly mechanisms: readonly Mechanism[];
+  /** Default: both. */
+  readonly securities?: readonly Security[];
   /** Fetches the only message of the maildrop, with CRLF line ends. */
   fetch(account: Account): Promise<Buffer>;
 }
 
 export const scriptPath = (name: string) => fileURLToPath(new URL(`./python/${name}.py`, import.meta.url));
+const perlPath = (name: string) => fileURLToPath(new URL(`./perl/${name}.pl`, import.meta.url));
 
 function fileOf(account: Account, message: Buffer): string {
   const path = join(account.folder, 'message');
@@ -52,11 +63,12 @@ const withCrlf = (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace
 const swaks: Sender = {
   name: 'swaks',
   needs: ['swaks'],
-  async send({ security, host, port, user, password, certificateFile, folder }, from, to, message) {
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  async send({ security, mechanism, host, port, user, password, certificateFile, folder }, from, to, message) {
     const path = join(folder, 'message');
     writeFileSync(path, message.subarray(0, -2)); // It ends the last line itself, always.
     const tls = security === 'implicit' ? '--tls-on-connect' : '--tls';
-    const login = ['--auth', security === 'implicit' ? 'PLAIN' : 'LOGIN', '--auth-user', user, '--auth-password', password];
+    const login = ['--auth', mechanism, '--auth-user', user, '--auth-password', password];
     await run([
       program('swaks'),
       '--server',
@@ -81,23 +93,27 @@ const swaks: Sender = {
 const msmtp: Sender = {
   name: 'msmtp',
   needs: ['msmtp'],
-  async send({ security, host, port, user, password, certificateFile, folder }, from, to, message) {
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256'],
+  async send({ security, mechanism, host, port, user, password, certificateFile, folder }, from, to, message) {
     const config = join(folder, 'msmtprc');
     const rows = [`host ${host}`, `port ${port}`, `from ${from}`, `user ${user}`, `password ${password}`, 'tls on'];
     rows.push(`tls_starttls ${security === 'starttls' ? 'on' : 'off'}`, `tls_trust_file ${certificateFile}`);
-    rows.push(`auth ${security === 'starttls' ? 'login' : 'plain'}`, 'timeout 20');
+    rows.push(`auth ${mechanism.toLowerCase()}`, 'timeout 20');
     writeFileSync(config, `account default\n${rows.join('\n')}\n`, { mode: 0o600 });
     const input = Buffer.from(message.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
     await run([program('msmtp'), '-C', config, to], { input });
   },
 };
 
-const curlLogin = ({ user, password, certificateFile }: Account) => [
+const curlLogin = ({ user, password, mechanism, certificateFile }: Account) => [
   '-sS',
   '--cacert',
   certificateFile,
   '--user',
   `${user}:${password}`,
+  // Without the option it would choose itself.
+  '--login-options',
+  `AUTH=${mechanism === 'APOP' ? '+APOP' : mechanism}`,
   '--max-time',
   '20',
 ];
@@ -107,12 +123,11 @@ const curlUrl = (scheme: 'smtp' | 'pop3', { security, host, port }: Account) =>
 const curlSender: Sender = {
   name: 'curl',
   needs: ['curl'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
   async send(account, from, to, message) {
-    const mechanism = ['--login-options', `AUTH=${account.security === 'starttls' ? 'PLAIN' : 'LOGIN'}`];
     await run([
       program('curl'),
       ...curlLogin(account),
-      ...mechanism,
       '--mail-from',
       from,
       '--mail-rcpt',
@@ -127,8 +142,9 @@ const curlSender: Sender = {
 const smtplib: Sender = {
   name: 'smtplib',
   needs: ['python3'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
   async send(account, from, to, message) {
-    const { host, port, security, certificateFile, user, password } = account;
+    const { host, port, security, mechanism, certificateFile, user, password } = account;
     const command = [
       program('python3'),
       scriptPath('send'),
@@ -140,6 +156,7 @@ const smtplib: Sender = {
       password,
       from,
       to,
+      mechanism,
     ];
     const { stdout } = await run(command, { input: `${fileOf(account, message)}\n` });
     const { code, reply } = JSON.parse(stdout) as { code: number; reply: string };
@@ -150,12 +167,14 @@ const smtplib: Sender = {
 const nodemailer: Sender = {
   name: 'nodemailer',
   needs: [],
-  async send({ security, host, port, user, password, certificateFile }, from, to, message) {
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  async send({ security, mechanism, host, port, user, password, certificateFile }, from, to, message) {
     const transport = createTransport({
       host,
       port,
       secure: security === 'implicit',
       requireTLS: true,
+      authMethod: mechanism,
       auth: { user, pass: password },
       tls: { ca: readFileSync(certificateFile) },
     });
@@ -167,13 +186,93 @@ const nodemailer: Sender = {
   },
 };
 
+const perlPackages = ['perl', 'libio-socket-ssl-perl', 'libauthen-sasl-perl', 'libdigest-hmac-perl'] as const;
+
+const netSmtp: Sender = {
+  name: 'Net::SMTP',
+  needs: perlPackages,
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  async send({ security, mechanism, host, port, user, password, certificateFile }, from, to, message) {
+    const input = Buffer.from(message.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+    const login = [host, String(port), security, certificateFile, user, password, mechanism];
+    await run([program('perl'), perlPath('send'), ...login, from, to], { input });
+  },
+};
+
+const bodyOf = (message: Buffer) =>
+  message
+    .subarray(message.indexOf('\r\n\r\n') + 4)
+    .toString('utf8')
+    .replaceAll('\r\n', '\n');
+const subjectOf = (message: Buffer) => /^Subject: (.*)/m.exec(message.toString('utf8'))?.[1] ?? '';
+
+const neomutt: Sender = {
+  name: 'neomutt',
+  needs: ['neomutt'],
+  mechanisms: ['PLAIN', 'LOGIN'],
+  composes: true,
+  async send({ security, mechanism, host, port, user, password, certificateFile, folder }, from, to, message) {
+    const config = join(folder, 'neomuttrc');
+    const url = `${security === 'implicit' ? 'smtps' : 'smtp'}://${user}@${host}:${port}`;
+    const rows = [
+      `smtp_url="${url}"`,
+      `smtp_pass="${password}"`,
+      `smtp_authenticators="${mechanism.toLowerCase()}"`,
+      `from="${from}"`,
+    ];
+    rows.push(
+      `certificate_file="${certificateFile}"`,
+      'ssl_force_tls=yes',
+      'use_envelope_from=yes',
+      'copy=no',
+      'charset="utf-8"',
+    );
+    writeFileSync(config, rows.map((row) => `set ${row}\n`).join(''), { mode: 0o600 });
+    const env = { ...process.env, HOME: folder, LC_ALL: 'C.UTF-8' };
+    await run([program('neomutt'), '-n', '-F', config, '-s', subjectOf(message), '--', to], { env, input: bodyOf(message) });
+  },
+};
+
+const sNail: Sender = {
+  name: 's-nail',
+  needs: ['s-nail'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  composes: true,
+  async send({ security, mechanism, host, port, user, password, certificateFile, folder }, from, to, message) {
+    const url = `${security === 'implicit' ? 'smtps' : 'smtp'}://${user}:${password}@${host}:${port}`;
+    const set = [`mta=${url}`, `smtp-auth=${mechanism.toLowerCase()}`, `from=${from}`, `tls-ca-file=${certificateFile}`];
+    set.push(
+      'v15-compat',
+      'nosave',
+      'tls-verify=strict',
+      'ttycharset=utf-8',
+      ...(security === 'starttls' ? ['smtp-use-starttls'] : []),
+    );
+    const env = { ...process.env, HOME: folder, LC_ALL: 'C.UTF-8' };
+    const chosen = set.flatMap((one) => ['-S', one]);
+    await run([program('s-nail'), '-:/', ...chosen, '-s', subjectOf(message), to], { env, input: bodyOf(message) });
+  },
+};
+
 const poplib: Fetcher = {
   name: 'poplib',
   needs: ['python3'],
-  async fetch({ host, port, security, certificateFile, user, password, folder }) {
+  mechanisms: ['USER', 'APOP'],
+  async fetch({ host, port, security, mechanism, certificateFile, user, password, folder }) {
     const into = join(folder, 'fetched');
     mkdirSync(into);
-    await run([program('python3'), scriptPath('fetch'), host, String(port), security, certificateFile, user, password, into]);
+    await run([
+      program('python3'),
+      scriptPath('fetch'),
+      host,
+      String(port),
+      security,
+      certificateFile,
+      user,
+      password,
+      into,
+      mechanism,
+    ]);
     return onlyFile(into);
   },
 };
@@ -181,6 +280,7 @@ const poplib: Fetcher = {
 const curlFetcher: Fetcher = {
   name: 'curl',
   needs: ['curl'],
+  mechanisms: ['APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5'],
   async fetch(account) {
     const [last, ...before] = curlUrl('pop3', account).toReversed();
     const out = join(account.folder, 'fetched');
@@ -192,11 +292,20 @@ const curlFetcher: Fetcher = {
 const mpop: Fetcher = {
   name: 'mpop',
   needs: ['mpop'],
-  async fetch({ host, port, security, certificateFile, user, password, folder }) {
+  mechanisms: ['USER', 'APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256'],
+  async fetch({ host, port, security, mechanism, certificateFile, user, password, folder }) {
     const maildir = join(folder, 'maildir');
     for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(maildir, part), { recursive: true });
     const config = join(folder, 'mpoprc');
-    const rows = [`host ${host}`, `port ${port}`, `user ${user}`, `password ${password}`, 'auth user', 'tls on', 'timeout 20'];
+    const rows = [
+      `host ${host}`,
+      `port ${port}`,
+      `user ${user}`,
+      `password ${password}`,
+      `auth ${mechanism.toLowerCase()}`,
+      'tls on',
+      'timeout 20',
+    ];
     rows.push(`tls_starttls ${security === 'starttls' ? 'on' : 'off'}`, `tls_trust_file ${certificateFile}`);
     rows.push(`delivery maildir ${maildir}`, `uidls_file ${join(folder, 'uidls')}`, 'received_header off');
     writeFileSync(config, `account default\n${rows.join('\n')}\n`, { mode: 0o600 });
@@ -208,11 +317,14 @@ const mpop: Fetcher = {
 const fetchmail: Fetcher = {
   name: 'fetchmail',
   needs: ['fetchmail'],
-  async fetch({ host, port, security, certificateFile, user, password, folder }) {
+  mechanisms: ['USER', 'APOP', 'CRAM-MD5'],
+  async fetch({ host, port, security, mechanism, certificateFile, user, password, folder }) {
     const out = join(folder, 'fetched');
     const config = join(folder, 'fetchmailrc');
     const tls = security === 'implicit' ? `ssl sslproto "TLS1.2+"` : `sslproto "TLS1.2+"`;
-    const login = `protocol pop3 service ${port} auth password timeout 20 no dns user "${user}" password "${password}"`;
+    const by = mechanism === 'APOP' ? 'apop' : 'pop3';
+    const auth = mechanism === 'CRAM-MD5' ? 'auth cram-md5' : 'auth password';
+    const login = `protocol ${by} service ${port} ${auth} timeout 20 no dns user "${user}" password "${password}"`;
     const mail = `fetchall no rewrite mda "cat > ${out}"`;
     const trust = `sslcertck sslcertfile "${certificateFile}"`;
     writeFileSync(config, `set invisible\npoll ${host} ${login} ${tls} ${trust} ${mail}\n`, { mode: 0o600 });
@@ -223,8 +335,37 @@ const fetchmail: Fetcher = {
   },
 };
 
-export const senders: readonly Sender[] = [swaks, msmtp, curlSender, smtplib, nodemailer];
-export const fetchers: readonly Fetcher[] = [poplib, curlFetcher, mpop, fetchmail];
+const netPop3: Fetcher = {
+  name: 'Net::POP3',
+  needs: perlPackages,
+  mechanisms: ['USER', 'APOP', 'PLAIN', 'CRAM-MD5'],
+  async fetch({ host, port, security, mechanism, certificateFile, user, password }) {
+    const login = [host, String(port), security, certificateFile, user, password, mechanism];
+    const { stdout } = await run([program('perl'), perlPath('fetch'), ...login]);
+    return withCrlf(Buffer.from(stdout, 'utf8'));
+  },
+};
+
+const getmail: Fetcher = {
+  name: 'getmail',
+  needs: ['getmail6'],
+  mechanisms: ['USER', 'APOP'],
+  securities: ['implicit'], // It knows no STLS.
+  async fetch({ host, port, mechanism, certificateFile, user, password, folder }) {
+    const out = join(folder, 'fetched');
+    const rows = ['[retriever]', 'type = SimplePOP3SSLRetriever', `server = ${host}`, `port = ${port}`, `username = ${user}`];
+    rows.push(`password = ${password}`, `use_apop = ${mechanism === 'APOP'}`, `ca_certs = ${certificateFile}`);
+    // Into a folder it would not write as root.
+    rows.push('[destination]', 'type = MDA_external', 'path = /bin/sh', `arguments = ("-c", "cat > ${out}")`);
+    rows.push('allow_root_commands = true', '[options]', 'delivered_to = false', 'received = false');
+    writeFileSync(join(folder, 'rc'), `${rows.join('\n')}\n`, { mode: 0o600 });
+    await run([program('getmail'), '--getmaildir', folder, '--rcfile', 'rc', '--quiet']);
+    return withCrlf(readFileSync(out));
+  },
+};
+
+export const senders: readonly Sender[] = [swaks, msmtp, curlSender, smtplib, nodemailer, netSmtp, neomutt, sNail];
+export const fetchers: readonly Fetcher[] = [poplib, curlFetcher, mpop, fetchmail, netPop3, getmail];
 
 function onlyFile(folder: string): Buffer {
   const names = readdirSync(folder);

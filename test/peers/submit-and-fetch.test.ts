@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Package, missing } from '../lib/peers/install.ts';
 import { DOMAIN, type Posthorn, startPosthorn, waitForMail } from '../lib/server.ts';
 import { compareBelowTrace } from '../lib/trace-headers.ts';
-import { type Account, type Fetcher, type Sender, type Security, fetchers, senders } from './clients.ts';
+import { type Account, type Fetcher, type Mechanism, type Security, type Sender, fetchers, senders } from './clients.ts';
 
 const PASSWORD = 'correct-horse-1';
 
@@ -41,35 +42,53 @@ const reference = {
   fetcher: fetchers.find(({ name }) => name === 'poplib')!,
 };
 /** A user for each test, so that no maildrop holds what another test left. */
-const userOf = (client: string, does: 'sends' | 'fetches', security: Security) => `${client}-${does}-${security}`;
+const userOf = (client: string, does: 'sends' | 'fetches', security: Security, mechanism: Mechanism) =>
+  `${client.replaceAll('::', '-')}-${does}-${security}-${mechanism}`.toLowerCase();
 const users = securities.flatMap((security) => [
-  ...senders.map(({ name }) => userOf(name, 'sends', security)),
-  ...fetchers.map(({ name }) => userOf(name, 'fetches', security)),
+  ...senders.flatMap(({ name, mechanisms }) => mechanisms.map((mechanism) => userOf(name, 'sends', security, mechanism))),
+  ...fetchers.flatMap(({ name, mechanisms }) => mechanisms.map((mechanism) => userOf(name, 'fetches', security, mechanism))),
 ]);
 
 let server: Posthorn;
 
 beforeAll(async () => {
-  server = await startPosthorn({ users: Object.fromEntries(users.map((user) => [user, PASSWORD])) });
+  server = await startPosthorn({ users: Object.fromEntries(users.map((user) => [user, PASSWORD])), everyMechanism: true });
 });
 afterAll(async () => {
   await server.stop();
   server.remove();
 });
 
-function account(user: string, kind: 'submission' | 'pop3', security: Security): Account {
+function account(user: string, kind: 'submission' | 'pop3', security: Security, mechanism: Mechanism): Account {
   const folder = join(server.folder, 'clients', `${user}-${kind}`);
   mkdirSync(folder, { recursive: true });
   const port = security === 'starttls' ? server.ports[kind] : server.ports[`${kind}s`];
-  return { security, host: 'localhost', port, user, password: PASSWORD, certificateFile: server.certificateFile, folder };
+  const { certificateFile } = server;
+  return { security, mechanism, host: 'localhost', port, user, password: PASSWORD, certificateFile, folder };
 }
 
-async function roundTrip(sender: Sender, fetcher: Fetcher, user: string, security: Security): Promise<void> {
+async function roundTrip(
+  sender: { readonly program: Sender; readonly mechanism: Mechanism },
+  fetcher: { readonly program: Fetcher; readonly mechanism: Mechanism },
+  user: string,
+  security: Security,
+): Promise<void> {
   const address = `${user}@${DOMAIN}`;
   const message = messageFrom(address);
-  await sender.send(account(user, 'submission', security), address, address, message);
+  await sender.program.send(account(user, 'submission', security, sender.mechanism), address, address, message);
   await waitForMail(server, user, 1);
-  const compared = compareBelowTrace(await fetcher.fetch(account(user, 'pop3', security)), message);
+  const fetched = await fetcher.program.fetch(account(user, 'pop3', security, fetcher.mechanism));
+  if (sender.program.composes === true) {
+    const { subject, text, from } = await PostalMime.parse(fetched);
+    const bodyStart = message.indexOf('\r\n\r\n') + 4;
+    expect({ subject, text, from: from?.address }).toEqual({
+      subject: 'a folded',
+      text: message.toString('utf8', bodyStart).replaceAll('\r\n', '\n'),
+      from: address,
+    });
+    return;
+  }
+  const compared = compareBelowTrace(fetched, message);
   expect(compared).toEqual({ added: expect.arrayContaining(['Return-Path', 'Received']) as string[] });
 }
 
@@ -79,17 +98,22 @@ function itWith(needs: readonly Package[], what: string, test: () => Promise<voi
   it.skipIf(absent.length > 0)(what, test);
 }
 
-describe.each(securities)('with AUTH and TLS (%s)', (security) => {
+describe.each(securities)('with TLS (%s)', (security) => {
   for (const sender of senders) {
-    const user = userOf(sender.name, 'sends', security);
-    itWith([...sender.needs, ...reference.fetcher.needs], `${sender.name} submits a message that arrives byte for byte`, () =>
-      roundTrip(sender, reference.fetcher, user, security),
-    );
+    const needs = [...sender.needs, ...reference.fetcher.needs];
+    for (const mechanism of sender.mechanisms) {
+      const user = userOf(sender.name, 'sends', security, mechanism);
+      itWith(needs, `${sender.name} submits a message by ${mechanism} that arrives whole`, () =>
+        roundTrip({ program: sender, mechanism }, { program: reference.fetcher, mechanism: 'USER' }, user, security),
+      );
+    }
   }
-  for (const fetcher of fetchers) {
-    const user = userOf(fetcher.name, 'fetches', security);
-    itWith(fetcher.needs, `${fetcher.name} fetches a message byte for byte`, () =>
-      roundTrip(reference.sender, fetcher, user, security),
-    );
+  for (const fetcher of fetchers.filter(({ securities: only }) => only?.includes(security) ?? true)) {
+    for (const mechanism of fetcher.mechanisms.filter((one) => one !== 'APOP' || security === 'implicit')) {
+      const user = userOf(fetcher.name, 'fetches', security, mechanism);
+      itWith(fetcher.needs, `${fetcher.name} fetches a message by ${mechanism} byte for byte`, () =>
+        roundTrip({ program: reference.sender, mechanism: 'PLAIN' }, { program: fetcher, mechanism }, user, security),
+      );
+    }
   }
 });

@@ -1,14 +1,15 @@
 /**
  * testssl.sh (Debian: testssl.sh) against every TLS port of a running server: SMTP and POP3, by STARTTLS and from the
  * first byte, with an ECDSA and an RSA certificate. Its JSON is read; a finding above "low" is a failure. Takes some
- * minutes; run by `npm run test:testssl [-- --install] [-- PORT …]`, where PORT is one of mx, submissions, pop3, pop3s.
+ * minutes; run by `npm run test:testssl [-- --install] [-- PORT …]`, where PORT is one of mx,
+ * submission, submissions, lmtp, pop3, pop3s.
  * Without the program it says loudly that nothing was tested.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCa } from '../lib/certificates.ts';
-import { run } from '../lib/process.ts';
+import { freePorts, run } from '../lib/process.ts';
 import { startPosthorn } from '../lib/server.ts';
 
 interface Finding {
@@ -17,7 +18,8 @@ interface Finding {
   readonly finding: string;
 }
 
-const PORTS = { mx: 'smtp', submissions: undefined, pop3: 'pop3', pop3s: undefined } as const;
+/** How each begins TLS; undefined: from the first byte. */
+const PORTS = { mx: 'smtp', submission: 'smtp', submissions: undefined, lmtp: 'lmtp', pop3: 'pop3', pop3s: undefined } as const;
 type Port = keyof typeof PORTS;
 
 const ABOVE_LOW: ReadonlySet<string> = new Set(['MEDIUM', 'HIGH', 'CRITICAL', 'FATAL']);
@@ -42,13 +44,20 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const asked = args.filter((arg): arg is Port => arg in PORTS);
-  const server = await startPosthorn({ config: { throughput: { processes: 1, sessionThreads: 1 } }, onLog: () => undefined });
+  const [lmtp] = (await freePorts(1)) as [number];
+  const server = await startPosthorn({
+    config: { throughput: { processes: 1, sessionThreads: 1 } },
+    moreListeners: [{ name: 'lmtp', protocol: 'lmtp', address: `127.0.0.1:${lmtp}` }],
+    onLog: () => undefined,
+  });
   try {
     await giveCertificates(server.folder, server.configFile, server.command);
     let above = 0;
     for (const port of asked.length > 0 ? asked : (Object.keys(PORTS) as Port[])) {
       const number = {
         mx: server.ports.smtp,
+        submission: server.ports.submission,
+        lmtp,
         submissions: server.ports.submissions,
         pop3: server.ports.pop3,
         pop3s: server.ports.pop3s,

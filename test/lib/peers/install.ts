@@ -28,6 +28,7 @@ const PACKAGES = {
   perl: ['perl', 'corelist'],
   'libio-socket-ssl-perl': ['/usr/share/perl5/IO/Socket/SSL.pm'],
   'libauthen-sasl-perl': ['/usr/share/perl5/Authen/SASL.pm'],
+  'libdigest-hmac-perl': ['/usr/share/perl5/Digest/HMAC_MD5.pm'],
   python3: ['python3'],
   'testssl.sh': ['testssl'],
 } as const;

@@ -1,6 +1,6 @@
 """Fetches a whole maildrop with poplib and deletes it there.
 
-Arguments: host port starttls|implicit|plain cafile user password folder.
+Arguments: host port starttls|implicit|plain cafile user password folder [APOP].
 Each message goes into folder/NUMBER with CRLF line ends; its size must be the one that LIST told. Prints how many.
 """
 
@@ -10,7 +10,7 @@ import ssl
 import sys
 
 poplib._MAXLINE = 1 << 20  # poplib refuses lines over 2,048 octets; mail has them.
-host, port, security, cafile, user, password, folder = sys.argv[1:]
+host, port, security, cafile, user, password, folder = sys.argv[1:8]
 context = ssl.create_default_context(cafile=cafile) if security != "plain" else None
 if security == "implicit":
     pop = poplib.POP3_SSL(host, int(port), context=context, timeout=60)
@@ -18,8 +18,11 @@ else:
     pop = poplib.POP3(host, int(port), timeout=60)
     if security == "starttls":
         pop.stls(context=context)
-pop.user(user)
-pop.pass_(password)
+if sys.argv[8:] == ["APOP"]:
+    pop.apop(user, password)
+else:
+    pop.user(user)
+    pop.pass_(password)
 sizes = {}
 for row in pop.list()[1]:
     number, size = row.split()

@@ -1,6 +1,6 @@
 """Sends files over one SMTP connection with smtplib.
 
-Arguments: host port starttls|implicit|plain cafile user password reverse-path recipient.
+Arguments: host port starttls|implicit|plain cafile user password reverse-path recipient [mechanism].
 User `-` means without AUTH. Paths come on standard input, one to a line; each is sent as it is, BODY=8BITMIME.
 For each a JSON line: {"path", "code", "reply"}; the connection is made anew when the server closes it.
 """
@@ -10,7 +10,8 @@ import smtplib
 import ssl
 import sys
 
-host, port, security, cafile, user, password, reverse_path, recipient = sys.argv[1:]
+host, port, security, cafile, user, password, reverse_path, recipient = sys.argv[1:9]
+mechanism = sys.argv[9] if len(sys.argv) > 9 else None
 
 
 def connect():
@@ -22,7 +23,10 @@ def connect():
         if security == "starttls":
             smtp.starttls(context=ssl.create_default_context(cafile=cafile))
     smtp.ehlo_or_helo_if_needed()
-    if user != "-":
+    if mechanism is not None:
+        smtp.user, smtp.password = user, password
+        smtp.auth(mechanism, getattr(smtp, "auth_" + mechanism.lower().replace("-", "_")))
+    elif user != "-":
         smtp.login(user, password)
     return smtp
 
