@@ -60,6 +60,30 @@ const crowd = Array.from({ length: SMALL_MAX_RECIPIENTS + 10 }, (_, index) => `c
 
 const NO_SMTPUTF8 = 'does not know SMTPUTF8';
 
+/** Everything that RFC 3461 lets a sender ask for; the original recipient is another one than the message goes to. */
+const ASKS_ALL = {
+  mailParameters: 'BODY=8BITMIME RET=HDRS ENVID=envelope-17',
+  rcptParameters: 'NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first@sender.test',
+} as const;
+
+/** The only message of a user, a notice, as text. */
+async function noticeFor(rig: Rig, user: string): Promise<string> {
+  const [notice] = (await rig.mailHere(user)) as [Buffer];
+  return notice.toString('utf8');
+}
+
+/** @returns who told it, and what of it was kept */
+function mustTell(notice: string, action: string): string {
+  must(isBounce(notice), 'not from nobody');
+  const reporter = mustMatch(notice, /Reporting-MTA: *dns; *\S+/i).replace(/.*; */, '');
+  const told = mustMatch(notice, new RegExp(`^Action: *(${action})`, 'im'));
+  const kept = [
+    /^Original-Envelope-Id: *envelope-17\r?$/im.test(notice) ? 'ENVID' : '',
+    /^Original-Recipient: *rfc822; *first@sender\.test\r?$/im.test(notice) ? 'ORCPT' : '',
+  ].filter(Boolean);
+  return `${told.replace(/.*: */, '')}, told by ${reporter}, with ${kept.join(' and ') || 'neither ENVID nor ORCPT'}`;
+}
+
 const toPosthorn: Story[] = [
   {
     name: 'plain',
@@ -227,6 +251,18 @@ const toPosthorn: Story[] = [
       return 'the second message without waiting for the banner';
     },
   },
+  {
+    name: 'DSN of success',
+    way: 'to Posthorn',
+    quick: true,
+    async run(rig, user) {
+      // The sender's mailbox is here too, so the notice comes back whichever of the two writes it.
+      const from = `${user}@${OURS.tls}`;
+      const to = [`${crowd[0]}@${OURS.tls}`];
+      await rig.viaPeer({ from, to, ...ASKS_ALL, message: messageOf(user, { from }) });
+      return mustTell(await noticeFor(rig, user), 'delivered');
+    },
+  },
 ];
 
 const fromPosthorn: Story[] = [
@@ -350,6 +386,26 @@ const fromPosthorn: Story[] = [
       const [bounce] = (await rig.mailHere(user)) as [Buffer];
       must(isBounce(bounce.toString('latin1')), 'no bounce');
       return mustMatch(bounce.toString('latin1'), /multipart\/report|x@back\.test/);
+    },
+  },
+  {
+    name: 'DSN of success',
+    way: 'from Posthorn',
+    quick: true,
+    async run(rig, user) {
+      const from = `${user}@${OURS.tls}`;
+      await rig.viaPosthorn({ from, to: [`${user}@${THEIRS.tls}`], ...ASKS_ALL, message: messageOf(user, { from }) });
+      return mustTell(await noticeFor(rig, user), 'delivered|relayed');
+    },
+  },
+  {
+    name: 'DSN of failure',
+    way: 'from Posthorn',
+    quick: true,
+    async run(rig, user) {
+      const from = `${user}@${OURS.tls}`;
+      await rig.viaPosthorn({ from, to: [`nobody@${THEIRS.tls}`], ...ASKS_ALL, message: messageOf(user, { from }) });
+      return mustTell(await noticeFor(rig, user), 'failed');
     },
   },
 ];
