@@ -61,6 +61,8 @@ export interface Rig {
   readonly log: ServerLog;
   readonly peer: MailServer;
   readonly peerName: PeerName;
+  /** Posthorn's listeners for a story that talks to them itself: bare line ends are refused by one, made CRLF by the other. */
+  readonly listeners: { readonly refuses: number; readonly normalises: number };
   /** Gives a message to the peer, which sends it on. @throws Error with the reply that refused it, or a recipient */
   viaPeer(envelope: Envelope): Promise<void>;
   viaPosthorn(envelope: Envelope): Promise<void>;
@@ -75,7 +77,7 @@ export interface Rig {
 /** @param users of both sides */
 export async function startRig(peerName: PeerName, users: readonly string[]): Promise<Rig> {
   const log = new ServerLog();
-  const [plainPort, smallPort] = (await freePorts(2)) as [number, number];
+  const [plainPort, smallPort, lenientPort] = (await freePorts(3)) as [number, number, number];
   const login = { user: users[0]!, password: PASSWORD };
   /** Both addresses of each user, where they are not his already. */
   const aliases = Object.fromEntries(users.map((user) => [unicodeOf(user), `${user}@${DOMAIN}`]));
@@ -85,6 +87,7 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
     onLog: log.read,
     moreListeners: [
       { name: 'plain', protocol: 'smtp', address: `127.0.0.1:${plainPort}`, tls: 'none', maxMessageBytes: '50MiB' },
+      { name: 'lenient', protocol: 'smtp', address: `127.0.0.1:${lenientPort}`, tls: 'none', bareLineEnds: 'normalise' },
       {
         name: 'small',
         protocol: 'smtp',
@@ -154,6 +157,7 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
     log,
     peer: other,
     peerName,
+    listeners: { refuses: plainPort, normalises: lenientPort },
     viaPeer: (envelope) => inject(other.ports.plain, envelope),
     viaPosthorn: (envelope) => inject(plainPort, envelope),
     async mailHere(user, count = 1) {

@@ -2,6 +2,7 @@
  * What mail servers of others and Posthorn must be able to do with each other's mail, both ways: a table of stories, each
  * told to every peer. `interop.ts` runs all of them and prints the table of docs/interop.md, `exchange.test.ts` the quick ones.
  */
+import { sayAll, talkTo } from '../../lib/talk.ts';
 import { compareBelowTrace } from '../../lib/trace-headers.ts';
 import { bigMessage, messageOf } from './message.ts';
 import {
@@ -57,6 +58,33 @@ function mustMatch(text: string, pattern: RegExp): string {
 
 /** More mailboxes than the listener for small messages takes recipients at once. */
 const crowd = Array.from({ length: SMALL_MAX_RECIPIENTS + 10 }, (_, index) => `crowd-${index}`);
+
+/** Gets smuggled mail, if there is any. */
+const VICTIM = 'victim';
+
+/** What some server once took for the end of a message. */
+const ENDS_OF_OTHERS = [
+  '\n.\n',
+  '\n.\r\n',
+  '\r\n.\n',
+  '\r.\r',
+  '\r.\r\n',
+  '\r\n.\r',
+  '\n.\r',
+  '\r.\n',
+  '\r\r\n.\r\r\n',
+  '\r\n.\r\r\n',
+  '\n\r.\n\r',
+  '\r\n\0.\r\n',
+  '\r\n.\0\r\n',
+  '\r\0\n.\r\n',
+  '\r\n.\r\0\n',
+  '\0\r\n.\0\r\n',
+  '\r\n. \r\n',
+  '\r\n..\r\n',
+  '\x0b.\x0b',
+  '\x85.\x85',
+];
 
 const NO_SMTPUTF8 = 'does not know SMTPUTF8';
 
@@ -408,12 +436,57 @@ const fromPosthorn: Story[] = [
       return mustTell(await noticeFor(rig, user), 'failed');
     },
   },
+  {
+    name: 'smuggling',
+    way: 'from Posthorn',
+    quick: true,
+    async run(rig, user) {
+      // A second message behind what somebody may take for the end of the first: nobody may ever see it as one.
+      const codes = new Map<string, number>();
+      for (const port of Object.values(rig.listeners)) {
+        for (const form of ENDS_OF_OTHERS) {
+          const code = await smuggle(port, form, `${user}@${THEIRS.tls}`, `${VICTIM}@${THEIRS.tls}`);
+          codes.set(code, (codes.get(code) ?? 0) + 1);
+        }
+      }
+      const arrived = await rig.mailThere(user, codes.get('250') ?? 0);
+      must(arrived.length > 0, 'none of them was taken');
+      await rig.viaPosthorn({ from: 'a@sender.test', to: [`${VICTIM}@${THEIRS.tls}`], message: messageOf(user) });
+      const [only] = await rig.mailThere(VICTIM, 1);
+      must(!only!.includes('Subject: smuggled'), 'the smuggled message came');
+      const told = [...codes].map(([code, count]) => `${count} times ${code}`).join(', ');
+      return `${ENDS_OF_OTHERS.length} forms on two listeners: ${told}; no second message`;
+    },
+  },
 ];
+
+/** @returns the code that the message got; after it only refusals may come. */
+async function smuggle(port: number, form: string, to: string, victim: string): Promise<string> {
+  const talk = await talkTo(port);
+  try {
+    await sayAll(talk, [
+      ['EHLO sender.test', '250'],
+      ['MAIL FROM:<a@sender.test> BODY=8BITMIME', '250'],
+      [`RCPT TO:<${to}>`, '250'],
+      ['DATA', '354'],
+    ]);
+    const second = `MAIL FROM:<evil@sender.test>\r\nRCPT TO:<${victim}>\r\nDATA\r\nSubject: smuggled\r\n\r\ntext`;
+    talk.send(Buffer.from(`Subject: outer\r\n\r\ntext${form}${second}\r\n.\r\n`, 'latin1'));
+    const code = (await talk.hear()).slice(0, 3);
+    must(code === '250' || code === '550', `${JSON.stringify(form)}: ${code}`);
+    // Were one of its lines read as a command, its reply would come before this one.
+    const bye = await talk.say('QUIT');
+    must(bye.startsWith('221'), `${JSON.stringify(form)}: ${bye}`);
+    return code;
+  } finally {
+    talk.leave();
+  }
+}
 
 export const stories: readonly Story[] = [...toPosthorn, ...fromPosthorn];
 
 /** Mailboxes of both sides. */
-export const users: readonly string[] = [...stories.map(userOf), ...crowd];
+export const users: readonly string[] = [...stories.map(userOf), ...crowd, VICTIM];
 
 const isBounce = (text: string) => /^Return-Path: ?<>/im.test(text);
 
