@@ -11,8 +11,11 @@ import { run } from '../lib/process.ts';
 
 export type Security = 'starttls' | 'implicit';
 
-/** How a password is shown; USER and APOP are commands of POP3, and APOP is there under implicit TLS alone. */
-export type Mechanism = 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'SCRAM-SHA-256' | 'USER' | 'APOP';
+/**
+ * How the user is shown to be the one: USER and APOP are commands of POP3, and APOP is there under implicit TLS alone; with
+ * OAUTHBEARER and XOAUTH2 the password is a token.
+ */
+export type Mechanism = 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'SCRAM-SHA-256' | 'OAUTHBEARER' | 'XOAUTH2' | 'USER' | 'APOP';
 
 /** One session with the server, as the user of a mail program would set it up. */
 export interface Account {
@@ -93,7 +96,7 @@ const swaks: Sender = {
 const msmtp: Sender = {
   name: 'msmtp',
   needs: ['msmtp'],
-  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256', 'OAUTHBEARER', 'XOAUTH2'],
   async send({ security, mechanism, host, port, user, password, certificateFile, folder }, from, to, message) {
     const config = join(folder, 'msmtprc');
     const rows = [`host ${host}`, `port ${port}`, `from ${from}`, `user ${user}`, `password ${password}`, 'tls on'];
@@ -105,12 +108,13 @@ const msmtp: Sender = {
   },
 };
 
+const isToken = (mechanism: Mechanism) => mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2';
+
 const curlLogin = ({ user, password, mechanism, certificateFile }: Account) => [
   '-sS',
   '--cacert',
   certificateFile,
-  '--user',
-  `${user}:${password}`,
+  ...(isToken(mechanism) ? ['--user', user, '--oauth2-bearer', password] : ['--user', `${user}:${password}`]),
   // Without the option it would choose itself.
   '--login-options',
   `AUTH=${mechanism === 'APOP' ? '+APOP' : mechanism}`,
@@ -123,7 +127,7 @@ const curlUrl = (scheme: 'smtp' | 'pop3', { security, host, port }: Account) =>
 const curlSender: Sender = {
   name: 'curl',
   needs: ['curl'],
-  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5', 'OAUTHBEARER', 'XOAUTH2'],
   async send(account, from, to, message) {
     await run([
       program('curl'),
@@ -167,15 +171,16 @@ const smtplib: Sender = {
 const nodemailer: Sender = {
   name: 'nodemailer',
   needs: [],
-  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'],
+  mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5', 'XOAUTH2'],
   async send({ security, mechanism, host, port, user, password, certificateFile }, from, to, message) {
     const transport = createTransport({
       host,
       port,
       secure: security === 'implicit',
       requireTLS: true,
-      authMethod: mechanism,
-      auth: { user, pass: password },
+      ...(mechanism === 'XOAUTH2'
+        ? { auth: { type: 'OAuth2', user, accessToken: password } }
+        : { authMethod: mechanism, auth: { user, pass: password } }),
       tls: { ca: readFileSync(certificateFile) },
     });
     try {
@@ -280,7 +285,7 @@ const poplib: Fetcher = {
 const curlFetcher: Fetcher = {
   name: 'curl',
   needs: ['curl'],
-  mechanisms: ['APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5'],
+  mechanisms: ['APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5', 'OAUTHBEARER', 'XOAUTH2'],
   async fetch(account) {
     const [last, ...before] = curlUrl('pop3', account).toReversed();
     const out = join(account.folder, 'fetched');
@@ -292,7 +297,7 @@ const curlFetcher: Fetcher = {
 const mpop: Fetcher = {
   name: 'mpop',
   needs: ['mpop'],
-  mechanisms: ['USER', 'APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256'],
+  mechanisms: ['USER', 'APOP', 'PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256', 'OAUTHBEARER', 'XOAUTH2'],
   async fetch({ host, port, security, mechanism, certificateFile, user, password, folder }) {
     const maildir = join(folder, 'maildir');
     for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(maildir, part), { recursive: true });

@@ -1,5 +1,8 @@
 import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Package, missing } from '../lib/peers/install.ts';
@@ -8,6 +11,7 @@ import { compareBelowTrace } from '../lib/trace-headers.ts';
 import { type Account, type Fetcher, type Mechanism, type Security, type Sender, fetchers, senders } from './clients.ts';
 
 const PASSWORD = 'correct-horse-1';
+const TOKEN = 'token-for-';
 
 /** What breaks when somebody on the way counts, splits or doubles wrongly: dots, long lines, 8-bit, blank ends. */
 const REST = Buffer.from(
@@ -50,13 +54,28 @@ const users = securities.flatMap((security) => [
 ]);
 
 let server: Posthorn;
+/** Stands for who gives out tokens (RFC 7662): that of a user is `token-for-` and his name. */
+let issuer: Server;
 
 beforeAll(async () => {
-  server = await startPosthorn({ users: Object.fromEntries(users.map((user) => [user, PASSWORD])), everyMechanism: true });
+  issuer = createServer((request, response) => {
+    void text(request).then((asked) => {
+      const token = new URLSearchParams(asked).get('token') ?? '';
+      response.end(JSON.stringify({ active: token.startsWith(TOKEN), username: token.slice(TOKEN.length) }));
+    });
+  });
+  await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
+  const { port } = issuer.address() as AddressInfo;
+  server = await startPosthorn({
+    users: Object.fromEntries(users.map((user) => [user, PASSWORD])),
+    everyMechanism: true,
+    config: { auth: { oauth: { introspection: `http://127.0.0.1:${port}/` } } },
+  });
 });
 afterAll(async () => {
   await server.stop();
   server.remove();
+  issuer.close();
 });
 
 function account(user: string, kind: 'submission' | 'pop3', security: Security, mechanism: Mechanism): Account {
@@ -64,7 +83,8 @@ function account(user: string, kind: 'submission' | 'pop3', security: Security, 
   mkdirSync(folder, { recursive: true });
   const port = security === 'starttls' ? server.ports[kind] : server.ports[`${kind}s`];
   const { certificateFile } = server;
-  return { security, mechanism, host: 'localhost', port, user, password: PASSWORD, certificateFile, folder };
+  const password = mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2' ? `${TOKEN}${user}` : PASSWORD;
+  return { security, mechanism, host: 'localhost', port, user, password, certificateFile, folder };
 }
 
 async function roundTrip(
@@ -79,9 +99,9 @@ async function roundTrip(
   await waitForMail(server, user, 1);
   const fetched = await fetcher.program.fetch(account(user, 'pop3', security, fetcher.mechanism));
   if (sender.program.composes === true) {
-    const { subject, text, from } = await PostalMime.parse(fetched);
+    const { subject, text: body, from } = await PostalMime.parse(fetched);
     const bodyStart = message.indexOf('\r\n\r\n') + 4;
-    expect({ subject, text, from: from?.address }).toEqual({
+    expect({ subject, text: body, from: from?.address }).toEqual({
       subject: 'a folded',
       text: message.toString('utf8', bodyStart).replaceAll('\r\n', '\n'),
       from: address,
