@@ -110,7 +110,7 @@ const filesOf = function* (folder: string, toWire: (bytes: Buffer) => Buffer = (
 
 async function fetchAll(server: Posthorn, folder: string): Promise<Generator<Buffer>> {
   mkdirSync(folder);
-  const from = ['127.0.0.1', String(server.ports.pop3), 'starttls', server.certificateFile, USER, PASSWORD, folder];
+  const from = ['127.0.0.1', String(server.ports.pop3), 'starttls', server.certificateFile, USER, PASSWORD, folder, 'UTF8'];
   await run([program('python3'), scriptPath('fetch'), ...from], { timeoutMs: 3_600_000 });
   return filesOf(folder);
 }

@@ -1,6 +1,6 @@
 """Fetches a whole maildrop with poplib and deletes it there.
 
-Arguments: host port starttls|implicit|plain cafile user password folder [APOP].
+Arguments: host port starttls|implicit|plain cafile user password folder [APOP|UTF8].
 Each message goes into folder/NUMBER with CRLF line ends; its size must be the one that LIST told. Prints how many.
 """
 
@@ -18,6 +18,8 @@ else:
     pop = poplib.POP3(host, int(port), timeout=60)
     if security == "starttls":
         pop.stls(context=context)
+if sys.argv[8:] == ["UTF8"]:  # Else header fields beyond ASCII come as surrogates (RFC 6858).
+    pop.utf8()
 if sys.argv[8:] == ["APOP"]:
     pop.apop(user, password)
 else:
