@@ -429,20 +429,19 @@ describe('connections', () => {
     expect(rig.delivery.sizes().connections).toBe(0);
   });
 
-  it('lost while the next message is read: it is given back at a stop, not forgotten', async () => {
-    const peer = await sink({ script: { dot: { drop: '250 ok' } } });
+  /** A pool with one connection, and a way to submit a body to it. */
+  function poolTo({ port }: Sink, { idleMs = 5_000, time = clock } = {}) {
     const pool = createPool(
-      { hostname: 'me.test', concurrency: 1, perDestination: 1, avoidMs: 0 },
-      { dns: tableDns({}), sts: undefined, isSelf: () => false, random: () => 0, clock, log: silentLog },
+      { hostname: 'me.test', concurrency: 1, perDestination: 1, avoidMs: 0, timeouts: { idleMs } },
+      { dns: tableDns({}), sts: undefined, isSelf: () => false, random: () => 0, clock: time, log: silentLog },
     );
-    const hop = { to: 'host', key: 'k', host: '127.0.0.1', port: peer.port, tls: 'never' } as const;
-    const text = Buffer.from(MESSAGE);
+    const hop = { to: 'host', key: 'k', host: '127.0.0.1', port, tls: 'never' } as const;
     const submit = (body: () => AsyncIterable<Uint8Array>): Promise<unknown> =>
       new Promise((done) => {
         const message = {
           reversePath: '',
           recipients: ['b@y.test'],
-          sizeBytes: text.length,
+          sizeBytes: Buffer.byteLength(MESSAGE),
           eightBit: false,
           binary: false,
           smtpUtf8: false,
@@ -456,20 +455,63 @@ describe('connections', () => {
         };
         pool.submit(hop, { ...message, done });
       });
-    let read = (): void => undefined;
-    const slow = new Promise<void>((resolve) => (read = resolve));
+    return { pool, submit };
+  }
+
+  it('lost while the next message is read: it is given back at a stop, not forgotten', async () => {
+    const peer = await sink({ script: { dot: { drop: '250 ok' } } });
+    const { pool, submit } = poolTo(peer);
+    const { promise: slow, resolve: read } = Promise.withResolvers<void>();
     const first = submit(async function* () {
-      yield text;
+      yield Buffer.from(MESSAGE);
     });
     const second = submit(async function* () {
       await slow;
-      yield text;
+      yield Buffer.from(MESSAGE);
     });
     expect(await first).toEqual([{ outcome: 'delivered', reply: '250 ok' }]);
     await expect.poll(() => pool.sizes().connections).toBe(0);
     pool.drain();
     read();
     expect(await second).toBeUndefined();
+  });
+
+  it('are not left as unused while a large message is made ready for them: it would begin anew on the next, for ever', async () => {
+    const peer = await sink();
+    const timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
+    let nowMs = 0;
+    const time = {
+      now: () => nowMs,
+      monotonic: () => nowMs,
+      after(delayMs: number, run: () => void) {
+        const timer = { atMs: nowMs + delayMs, run };
+        timers.add(timer);
+        return () => void timers.delete(timer);
+      },
+    };
+    const { pool, submit } = poolTo(peer, { idleMs: 5_000, time });
+    const result = await submit(async function* () {
+      for (let second = 0; second < 60; second++) {
+        nowMs += 1_000;
+        for (const timer of timers) if (timer.atMs <= nowMs && timers.delete(timer)) timer.run();
+        yield new Uint8Array(0);
+      }
+      yield Buffer.from(MESSAGE);
+    });
+    expect(result).toEqual([{ outcome: 'delivered', reply: expect.stringMatching(/^250 /) as string }]);
+    expect(peer.connections).toBe(1);
+    pool.abort();
+  });
+
+  it('that break each time while a message is made ready for them are not opened for ever', async () => {
+    const peer = await sink({ script: { EHLO: { drop: '250 hi' } } });
+    const { pool, submit } = poolTo(peer);
+    const result = await submit(async function* () {
+      await expect.poll(() => pool.sizes().connections).toBe(0);
+      yield Buffer.from(MESSAGE);
+    });
+    expect(result).toEqual([{ outcome: 'deferred', reply: '451 4.4.2 connection closed' }]);
+    expect(peer.connections).toBe(3);
   });
 
   it('to a host that takes no mail at all (521) fail for good', async () => {

@@ -82,6 +82,8 @@ export class Connection {
   readonly client: SmtpClient;
   readonly target: Target;
   readonly name: string;
+  /** A message is being read or converted for it, which may take long: it is not left for having nothing to do. */
+  reserved = false;
   readonly #options: ConnectionOptions;
   readonly #events: ConnectionEvents;
   #socket: Socket;
@@ -266,7 +268,11 @@ export class Connection {
     this.#cancelTimer = undefined;
     const now = this.#options.clock.monotonic();
     if (now < this.#deadline) return this.#arm(now);
-    if (this.client.phase === 'idle') return this.quit();
+    if (this.client.phase === 'idle') {
+      if (!this.reserved) return this.quit();
+      this.#deadline = now + this.#waitMs();
+      return this.#arm(now);
+    }
     const reply = !this.#connected
       ? `451 4.4.1 no connection to ${this.name} (timed out)`
       : `451 4.4.2 ${this.name} timed out ${this.#where()}`;

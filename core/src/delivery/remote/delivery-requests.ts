@@ -38,7 +38,7 @@ export function rcptRequests({ recipients }: Asked, address: string, capabilitie
 }
 
 /**
- * Why mail that is to come back when it is late cannot go this way (RFC 2852 §4.1), as a permanent reply.
+ * Why mail that is to come back when it is late cannot go this way (RFC 2852 §4.1.3), as a permanent reply.
  * @param lmtp the host is where it was to go
  */
 export function refuseForTime({ deliverBy }: Asked, { minDeliverBySeconds }: Capabilities, lmtp: boolean): string | undefined {

@@ -255,15 +255,18 @@ export class Destination {
       return this.#prepareNext(line, first);
     }
     line.next = 'preparing';
+    line.connection.reserved = true;
     this.#preparing++;
     this.#host.setIdle(line.connection, false);
     prepare(job, capabilities, this.#host.options.convertsSealed).then(
       (prepared) => {
         this.#preparing--;
+        line.connection.reserved = false;
         this.#prepared(line, prepared);
       },
       (error: unknown) => {
         this.#preparing--;
+        line.connection.reserved = false;
         line.next = undefined;
         this.#defer(job, `451 4.3.0 the message could not be read: ${codeOf(error)}`);
         if (line.connection.client.phase === 'idle') this.#feed(line);
@@ -277,7 +280,7 @@ export class Destination {
     if (!this.#lines.has(line.connection)) {
       // The connection was lost meanwhile.
       line.next = undefined;
-      this.#again([prepared.job]);
+      this.#again(this.#notTooOften([prepared.job], undefined));
       return;
     }
     line.next = prepared;
@@ -299,15 +302,19 @@ export class Destination {
     this.#host.setIdle(connection, false);
     this.#host.release();
     if (end.phase === 'busy') this.#opener.avoid(connection.target);
-    const jobs: Job[] = [];
-    for (const message of end.untried) {
-      const { job } = message as Prepared;
-      job.tries++;
-      if (job.tries < MAX_TRIES) jobs.push(job);
-      else this.#defer(job, end.reply ?? '451 4.4.2 connection closed');
-    }
+    const untried = end.untried.map((message) => (message as Prepared).job);
+    const jobs = this.#notTooOften(untried, end.reply);
     if (line.next !== undefined && line.next !== 'preparing') jobs.push(line.next.job);
     this.#again(jobs);
+  }
+
+  /** Their connection broke before a word on them. @returns those to be tried on another one at once; others are deferred */
+  #notTooOften(jobs: readonly Job[], reply = '451 4.4.2 connection closed'): Job[] {
+    return jobs.filter((job) => {
+      if (++job.tries < MAX_TRIES) return true;
+      this.#defer(job, reply);
+      return false;
+    });
   }
 
   /** Back to the front, in order. */
