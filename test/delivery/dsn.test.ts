@@ -359,3 +359,11 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     expect(rig.bounces).toEqual([]);
   });
 });
+
+it('everybody who gets nothing is told of, however many they are, in several notices', async () => {
+  const rig = rigTo(await hop([], { MAIL: '550 5.7.1 not from you' }));
+  const to = Array.from({ length: 2_300 }, (_, index) => `r${index}@y.test`);
+  await rig.send({ to });
+  expect(rig.bounces.map(({ text }) => text.match(/^Action: failed\r$/gm)?.length)).toEqual([1_000, 1_000, 300]);
+  for (const address of to) expect(rig.bounces.some(({ text }) => text.includes(`rfc822; ${address}\r\n`))).toBe(true);
+});

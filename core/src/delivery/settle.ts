@@ -9,6 +9,7 @@
 import type { DeliveryFacts } from '../hook/contract.ts';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import type { Attempt, Settled } from './attempt.ts';
+import { MAX_TOLD } from './notice/build.ts';
 import { type Delay, delay, expansions, failure, type NoticePolicy, success } from './notice/events.ts';
 import { createSendNotice } from './notice/send.ts';
 import type { Told } from './notice/told.ts';
@@ -59,7 +60,10 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** @throws StoreError when the notice could not be stored */
   async function notify(envelope: Envelope, told: readonly Told[]): Promise<void> {
-    if (told.length === 0) return;
+    for (let at = 0; at < told.length; at += MAX_TOLD) await notifyOnce(envelope, told.slice(at, at + MAX_TOLD));
+  }
+
+  async function notifyOnce(envelope: Envelope, told: readonly Told[]): Promise<void> {
     const kind = told[0]!.action === 'failed' ? 'bounce' : 'notice';
     const id = await sendNotice(envelope, told);
     counters.add(`delivery.${kind}.${id === undefined ? 'withheld' : 'sent'}`);

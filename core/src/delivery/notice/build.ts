@@ -15,7 +15,7 @@ import { base64Lines, dateOf, printable } from './text.ts';
 export interface NoticeInput {
   /** Of the message it is about. */
   readonly envelope: Envelope;
-  /** At least one. */
+  /** At least one, and at most MAX_TOLD. */
   readonly told: readonly Told[];
   /** That message, or the beginning of it with its header. */
   readonly message: Uint8Array;
@@ -34,14 +34,13 @@ export interface Notice {
   readonly smtpUtf8: boolean;
 }
 
-/** Recipients told of by name; a message has at most a thousand or so. */
-const MAX_TOLD = 1000;
+/** Recipients in one notice; of more, there are several. */
+export const MAX_TOLD = 1000;
 
 /** The notice with CRLF line ends; to be sent to `envelope.reversePath` with the null reverse-path. */
 export function buildNotice(input: NoticeInput): Notice {
-  const { envelope, hostname, id, nowMs, whole } = input;
+  const { envelope, told, hostname, id, nowMs, whole } = input;
   const message = Buffer.from(input.message.buffer, input.message.byteOffset, input.message.length);
-  const told = input.told.slice(0, MAX_TOLD);
   const utf8 = !isAscii(envelope.reversePath);
   const international = envelope.smtpUtf8 === true;
   const boundary = `=_${id}/${hostname}`;

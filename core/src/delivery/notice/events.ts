@@ -39,7 +39,7 @@ export function success(
   }
   if (wanted && !handover.reports) return { ...what, action: 'relayed', status: successOf(said.reply) };
   if (deliverBy === undefined || recipient.notify?.length === 0) return undefined;
-  // RFC 2852 §4.1: the time is kept no further, or each server on the way was asked to tell.
+  // RFC 2852 §4.1.4: the time is kept no further, or each server on the way was asked to tell.
   if (!handover.keepsTime) {
     const why = 'The next server does not know until when it was to be delivered.';
     return { ...what, action: 'relayed', status: successOf(said.reply), why };
