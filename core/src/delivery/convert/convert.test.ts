@@ -217,6 +217,13 @@ describe('a message for a hop that takes 7-bit mail only', () => {
     expect(await converted(['Subject: caf\xe9', '', 'x', ''])).toMatch(/^554 5\.6\.3 header has 8-bit text/);
   });
 
+  it('with a boundary beyond ASCII is refused: without it in the header the parts would be none', async () => {
+    const type = 'Content-Type: multipart/mixed; boundary="\xc3\xbc"';
+    expect(await converted(['MIME-Version: 1.0', type, '', '--\xc3\xbc', '', 'text', '--\xc3\xbc--', ''])).toMatch(
+      /^554 5\.6\.3 multipart without a boundary/,
+    );
+  });
+
   it('with a damaged header of a part is refused where that part would have to change', async () => {
     const damaged = ['MIME-Version: 1.0', 'Content-Type: multipart/mixed; boundary=b', '', '--b', 'no field', 'X: y', ''];
     expect(await converted([...damaged, '\xe9', '--b--', ''])).toMatch(/^554 5\.6\.3 header of a part is malformed/);
@@ -236,7 +243,8 @@ describe('a message for a hop that takes 7-bit mail only', () => {
     const long = await converted(coded('base64', 'Y2Fm'.repeat(300)), { target: '8bit' });
     expect(long.at(-3)).toBe('Y2Fm'.repeat(225));
     expect(long.at(-2)).toBe(` ${'Y2Fm'.repeat(75)}`);
-    expect(await converted(coded('x-uuencode', '\xe9'))).toMatch(/^554 5\.6\.3 content with an encoding of its own/);
+    for (const own of ['x-uuencode', 'uuencode', 'x-yenc', 'X-Gzip64'])
+      expect(await converted(coded(own, '\xe9'))).toMatch(/^554 5\.6\.3 content with an encoding of its own/);
   });
 
   it('with more parts than anybody would make is refused, and costs no memory', async () => {

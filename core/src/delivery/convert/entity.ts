@@ -2,6 +2,7 @@
  * One entity of a MIME message (RFC 2045): what its header says of it, and what may be done to its content. Made by
  * convert/walker from the bytes of a header; convert/convert decides on it. Pure.
  */
+import { isAscii } from '../../wire/address.ts';
 import { type HeaderField, scanHeader, unfoldedValue } from '../../mail/header-scan.ts';
 
 /**
@@ -102,18 +103,18 @@ function kindOf(
   // One that is encoded against the rules is read as encoded by some, and not by others.
   if (type === 'message/rfc822') return encoding === 'identity' ? { kind: 'message', why: '' } : { kind: 'sealed', why: FOREIGN };
   // An encoding cannot be put over another (RFC 2045 §6.4).
-  if (/^(?:x-)?uu(?:encode)?$|^x-uue$|^binhex|^x-binhex|^mac-binhex40$/.test(label)) return { kind: 'sealed', why: FOREIGN };
+  if (/^uu(?:encode)?$|^x-|^binhex|^mac-binhex40$/.test(label)) return { kind: 'sealed', why: FOREIGN };
   return { kind: 'leaf', why: '' };
 }
 
-/** The boundary parameter; undefined when there is none that could stand in a line. */
+/** The boundary parameter; undefined when there is none that could stand in a line of ASCII. */
 function boundaryOf(value: string): Buffer | undefined {
   const parameter = /;\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))[^;]*/gy;
   parameter.lastIndex = Math.max(0, value.indexOf(';'));
   for (let match = parameter.exec(value); match !== null; match = parameter.exec(value)) {
     if (match[1]!.toLowerCase() !== 'boundary') continue;
     const text = (match[2]?.replace(/\\(.)/g, '$1') ?? match[3]!).trimEnd();
-    return text === '' || text.length > MAX_BOUNDARY ? undefined : Buffer.from(text, 'latin1');
+    return text === '' || text.length > MAX_BOUNDARY || !isAscii(text) ? undefined : Buffer.from(text, 'latin1');
   }
   return undefined;
 }
