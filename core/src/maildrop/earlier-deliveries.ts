@@ -9,6 +9,7 @@ import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../mail/clock.ts';
 import type { Log } from '../observe/log.ts';
+import { unlessAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 
 /** Ends the unique part of the names of messages delivered here: `<queue id>.posthorn`. */
@@ -69,7 +70,7 @@ export class EarlierDeliveries {
     const ids = new Set<string>();
     // New before cur: a file that is moved meanwhile is seen twice rather than not at all.
     for (const folder of ['new', 'cur']) {
-      for (const name of await namesIn(join(maildir, folder))) {
+      for (const name of await unlessAbsent(readdir(join(maildir, folder)), [])) {
         const { unique } = parseMessageName(name);
         if (unique.endsWith(OWN_SUFFIX)) ids.add(unique.slice(0, -OWN_SUFFIX.length));
       }
@@ -83,7 +84,7 @@ export class EarlierDeliveries {
 
   async #removeStaleTmp(tmp: string): Promise<void> {
     try {
-      for (const name of await namesIn(tmp)) {
+      for (const name of await unlessAbsent(readdir(tmp), [])) {
         const path = join(tmp, name);
         if (this.#clock.now() - (await stat(path)).mtimeMs > STALE_TMP_MS) await unlink(path);
       }
@@ -99,14 +100,5 @@ export class EarlierDeliveries {
       this.#mailboxes.delete(maildir);
       this.#ids -= ids.size;
     }
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
   }
 }

@@ -8,6 +8,7 @@ import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../mail/clock.ts';
 import type { Log } from '../observe/log.ts';
+import { unlessAbsent } from './absent.ts';
 import { QUARANTINE } from './deliver.ts';
 import { acquireLock, lockPath } from './lock.ts';
 import { thisOwner, type LockOwner } from './lock-owner.ts';
@@ -116,13 +117,4 @@ function removed(path: string): Promise<boolean> {
     unlink(path).then(() => true),
     false,
   );
-}
-
-async function unlessAbsent<T>(answer: Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return otherwise;
-    throw error;
-  }
 }

@@ -8,6 +8,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, chown, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { unlessAbsent } from './absent.ts';
 import { formatMessageName, parseMessageName } from './file-name.ts';
 import { READ_ONLY } from './size-index.ts';
 import { SurrogateSize } from './surrogate-size.ts';
@@ -80,7 +81,7 @@ export class MailboxImport {
     const names = new Map<string, string>();
     const hashes = new Map<string, number>();
     for (const folder of ['new', 'cur']) {
-      for (const name of await namesIn(join(options.maildir, folder))) {
+      for (const name of await unlessAbsent(readdir(join(options.maildir, folder)), [])) {
         const { unique } = parseMessageName(name);
         names.set(unique, join(options.maildir, folder, name));
         const hash = OWN_NAME.exec(unique)?.[1];
@@ -276,14 +277,5 @@ async function syncFolder(path: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
   }
 }

@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Log } from '../observe/log.ts';
 import type { Maildrop } from '../pop3/ports.ts';
+import { isAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 import { readOrNone, type ListedMessage, type MessageFolder } from './listing.ts';
 import type { HeldLock } from './lock.ts';
@@ -188,8 +189,4 @@ function readFully(file: number, buffer: Uint8Array): number {
     length += bytesRead;
   }
   return length;
-}
-
-function isAbsent(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 import { type FoundFile, type ListedMessage, listed, unite } from './listing.ts';
 import { measureFile, READ_ONLY, type Skipped } from './size-index.ts';
@@ -18,7 +19,10 @@ const CHUNK_BYTES = 64 * 1024;
  */
 export async function* surveyMaildir(maildir: string, skipped: Skipped): AsyncGenerator<ListedMessage> {
   const uidls = new Set<string>();
-  for (const file of unite(await namesIn(join(maildir, 'new')), await namesIn(join(maildir, 'cur')))) {
+  for (const file of unite(
+    await unlessAbsent(readdir(join(maildir, 'new')), []),
+    await unlessAbsent(readdir(join(maildir, 'cur')), []),
+  )) {
     const sizes = await sizesOf(maildir, file, skipped);
     if (sizes !== undefined) yield listed(file, sizes, uidls);
   }
@@ -62,7 +66,7 @@ export async function* wireBytesOf(file: FileHandle): AsyncGenerator<Uint8Array>
 async function openMoved(maildir: string, name: string): Promise<FileHandle | undefined> {
   const { base } = parseMessageName(name);
   for (const folder of ['cur', 'new']) {
-    const now = (await namesIn(join(maildir, folder))).find((found) => parseMessageName(found).base === base);
+    const now = (await unlessAbsent(readdir(join(maildir, folder)), [])).find((found) => parseMessageName(found).base === base);
     if (now !== undefined) return openOrNone(join(maildir, folder, now));
   }
   return undefined;
@@ -73,15 +77,6 @@ async function openOrNone(path: string): Promise<FileHandle | undefined> {
     return await open(path, READ_ONLY);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }

@@ -8,6 +8,7 @@
 import { closeSync, constants, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { readdir, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isAbsent, unlessAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 
 export interface Usage {
@@ -124,13 +125,11 @@ async function countFolder(folder: string): Promise<Usage> {
   return { bytes, messages };
 }
 
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isAbsent(error)) return 0;
-    throw error;
-  }
+function sizeOf(path: string): Promise<number> {
+  return unlessAbsent(
+    stat(path).then(({ size }) => size),
+    0,
+  );
 }
 
 /** None where there is no such folder. */
@@ -149,8 +148,4 @@ function sum(one: Usage, other: Usage): Usage {
 
 function mtimeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-function isAbsent(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
