@@ -98,6 +98,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
           : { uidl, sizeBytes, surrogateBytes: sizeBytes - header.length + surrogate.length };
       }),
       readWhole: (index) => (options.streamBytes === undefined ? later(bytesOf(index)) : undefined),
+      sizeOf: (index) => drop.messages[index]!.sizeBytes,
       async *read(index) {
         kit.reading++;
         try {

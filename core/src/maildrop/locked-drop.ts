@@ -1,27 +1,30 @@
 /**
  * An open maildrop: a listing that stays as it was, and the lock. Made by the opener for one POP3 session.
- * Another program may rename files (flags, new/ to cur/) or remove them while it is open: a file that is not where it
- * was is looked for under its base name; one that is gone cannot be read, and counts as deleted.
+ * Another program may rename files (flags, new/ to cur/) or remove them while it is open: places.ts finds what moved;
+ * what is gone cannot be read, and counts as deleted. A message that turns out to be of another size than the listing said
+ * is sent as it is, with its real size, and counted anew for the next login.
  * Whatever fails, `commit` and `release` give the lock up.
  */
-import { closeSync, openSync, read, readSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, read, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Log } from '../observe/log.ts';
 import type { Maildrop } from '../pop3/ports.ts';
-import { isAbsent } from './absent.ts';
-import { parseMessageName } from './file-name.ts';
-import { readOrNone, type ListedMessage, type MessageFolder } from './listing.ts';
+import type { ListedMessage } from './listing.ts';
 import type { HeldLock } from './lock.ts';
-import { READ_ONLY } from './size-index.ts';
+import { Places } from './places.ts';
 import { noteUsage } from './usage.ts';
 import { CrlfStream, toCrlf } from './wire-form.ts';
+import { forgetSizes } from './wrong-sizes.ts';
 
 const readAsync = promisify(read);
 const CHUNK_BYTES = 64 * 1024;
 /** Deletions between two turns of the loop: about a millisecond. */
 const UNLINKS_PER_TURN = 32;
+/** Longer ones tell nothing of how lines end. */
+const FIRST_LINE_BYTES = 4096;
+const LF = 10;
+const CR = 13;
 
 export class LockedDrop implements Maildrop {
   readonly messages: readonly ListedMessage[];
@@ -29,11 +32,15 @@ export class LockedDrop implements Maildrop {
   readonly #lock: HeldLock;
   readonly #log: Log;
   readonly #noteLogin: () => void;
+  readonly #places: Places;
+  /** Not of the size that the listing says. */
+  readonly #wrong = new Set<ListedMessage>();
   #committing = false;
 
   constructor(maildir: string, messages: readonly ListedMessage[], lock: HeldLock, noteLogin: () => void, log: Log) {
     this.#maildir = maildir;
     this.messages = messages;
+    this.#places = new Places(maildir);
     this.#lock = lock;
     this.#log = log;
     this.#noteLogin = noteLogin;
@@ -46,29 +53,63 @@ export class LockedDrop implements Maildrop {
   readWhole(index: number, maxBytes: number): Uint8Array | undefined {
     const message = this.#message(index);
     if (message.fileBytes > maxBytes || message.sizeBytes > maxBytes) return undefined;
-    const file = this.#open(message);
+    const file = this.#places.open(message);
     try {
       // One byte more than there should be: whether the file is as long as its name says takes no call of its own.
       const buffer = Buffer.allocUnsafe(message.fileBytes + 1);
       const length = readFully(file, buffer);
       if (length > message.fileBytes) return undefined;
       const bytes = buffer.subarray(0, length);
-      return message.fileBytes === message.sizeBytes ? bytes : toCrlf(bytes);
+      const sent = isWireForm(message, bytes) ? bytes : toCrlf(bytes);
+      this.#check(message, sent.length);
+      return sent;
     } finally {
       closeSync(file);
     }
   }
 
+  sizeOf(index: number): number | Promise<number> {
+    const message = this.#message(index);
+    const file = this.#places.open(message);
+    try {
+      const begin = Buffer.allocUnsafe(FIRST_LINE_BYTES);
+      const bytes = begin.subarray(0, readFully(file, begin));
+      if (isWireForm(message, bytes) && fstatSync(file).size === message.fileBytes) return message.sizeBytes;
+    } finally {
+      closeSync(file);
+    }
+    return this.#count(index, message);
+  }
+
+  async #count(index: number, message: ListedMessage): Promise<number> {
+    let sizeBytes = 0;
+    let last = LF;
+    for await (const chunk of this.read(index)) {
+      sizeBytes += chunk.length;
+      last = chunk.at(-1) ?? last;
+    }
+    this.#check(message, sizeBytes);
+    return last === LF ? sizeBytes : sizeBytes + 2;
+  }
+
+  /** A line end that is missing at the end alone is no reason to rename what other programs know by its name. */
+  #check(message: ListedMessage, sizeBytes: number): void {
+    if (sizeBytes === message.sizeBytes) return;
+    this.#wrong.add(message);
+    this.#log.warn('maildrop.wrong-size', { maildir: this.#maildir, file: message.name, sizeBytes });
+  }
+
   async *read(index: number): AsyncGenerator<Uint8Array> {
     const message = this.#message(index);
-    const file = this.#open(message);
+    const file = this.#places.open(message);
     try {
-      const lines = message.fileBytes === message.sizeBytes ? undefined : new CrlfStream();
-      for (;;) {
+      let lines: CrlfStream | undefined;
+      for (let begun = false; ; begun = true) {
         const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
         const { bytesRead } = await readAsync(file, buffer, 0, CHUNK_BYTES, null);
         if (bytesRead === 0) break;
         const chunk = buffer.subarray(0, bytesRead);
+        if (!begun && !isWireForm(message, chunk)) lines = new CrlfStream();
         yield lines === undefined ? chunk : lines.push(chunk);
       }
       const rest = lines?.end();
@@ -81,33 +122,37 @@ export class LockedDrop implements Maildrop {
   async commit(deleted: readonly number[]): Promise<{ failed: number }> {
     this.#committing = true;
     let failed = 0;
-    let removed = 0;
-    let removedBytes = 0;
-    let moved: ReadonlyMap<string, string> | undefined;
+    const fail = (message: ListedMessage, error: unknown): void => {
+      failed++;
+      this.#log.error('maildrop.delete-failed', { maildir: this.#maildir, file: message.name, cause: String(error) });
+    };
     try {
+      const removed: ListedMessage[] = [];
+      const elsewhere: ListedMessage[] = [];
       for (const [done, index] of deleted.entries()) {
         if (done > 0 && done % UNLINKS_PER_TURN === 0) await setImmediate();
         const message = this.#message(index);
         try {
-          let gone = remove(this.#pathOf(message));
-          if (!gone) {
-            moved ??= this.#places();
-            const place = moved.get(baseOf(message));
-            gone = place !== undefined && remove(place);
-          }
-          if (!gone) continue;
-          removed += 1;
-          removedBytes += message.fileBytes;
+          (this.#places.remove(message) ? removed : elsewhere).push(message);
         } catch (error) {
-          failed++;
-          this.#log.error('maildrop.delete-failed', { maildir: this.#maildir, file: message.name, cause: String(error) });
+          fail(message, error);
         }
       }
-      if (removed > 0) this.#note(removedBytes, removed);
+      removed.push(...this.#removeMoved(elsewhere, fail));
+      if (removed.length > 0) this.#note(sumOf(removed), removed.length);
     } finally {
       this.#giveUp();
     }
     return { failed };
+  }
+
+  #removeMoved(messages: readonly ListedMessage[], fail: (message: ListedMessage, error: unknown) => void): ListedMessage[] {
+    try {
+      return this.#places.removeMoved(messages, fail);
+    } catch (error) {
+      for (const message of messages) fail(message, error);
+      return [];
+    }
   }
 
   #note(bytes: number, messages: number): void {
@@ -125,6 +170,8 @@ export class LockedDrop implements Maildrop {
   }
 
   #giveUp(): void {
+    if (this.#wrong.size > 0) this.#forgetSizes([...this.#wrong]);
+    this.#wrong.clear();
     try {
       this.#lock.release();
     } catch (error) {
@@ -138,46 +185,28 @@ export class LockedDrop implements Maildrop {
     return message;
   }
 
-  #pathOf(message: ListedMessage): string {
-    return join(this.#maildir, message.folder, message.name);
-  }
-
-  /** @returns a file descriptor. @throws when the message is gone or cannot be read. */
-  #open(message: ListedMessage): number {
+  #forgetSizes(messages: readonly ListedMessage[]): void {
     try {
-      return openSync(this.#pathOf(message), READ_ONLY);
+      forgetSizes(this.#maildir, messages, this.#places);
     } catch (error) {
-      if (!isAbsent(error)) throw error;
-      const place = this.#places().get(baseOf(message));
-      if (place === undefined) throw error;
-      return openSync(place, READ_ONLY);
+      // Whoever reads them next finds them wrong again.
+      this.#log.warn('maildrop.wrong-size-left', { maildir: this.#maildir, cause: String(error) });
     }
-  }
-
-  /** Where each message is now: base name to path. */
-  #places(): Map<string, string> {
-    const places = new Map<string, string>();
-    for (const folder of ['new', 'cur'] satisfies MessageFolder[]) {
-      const path = join(this.#maildir, folder);
-      for (const name of readOrNone(path)) places.set(parseMessageName(name).base, join(path, name));
-    }
-    return places;
   }
 }
 
-function baseOf(message: ListedMessage): string {
-  return parseMessageName(message.name).base;
+/**
+ * Are these the first bytes of a file that can be sent as it is? Its name says so by two sizes that are the same, and
+ * then its first line tells whether the name lies: to look at each would cost every good message.
+ */
+function isWireForm({ fileBytes, sizeBytes }: ListedMessage, bytes: Uint8Array): boolean {
+  if (fileBytes !== sizeBytes) return false;
+  const lf = bytes.indexOf(LF);
+  return lf < 0 || bytes[lf - 1] === CR;
 }
 
-/** @returns false when there is no such file. */
-function remove(path: string): boolean {
-  try {
-    unlinkSync(path);
-    return true;
-  } catch (error) {
-    if (isAbsent(error)) return false;
-    throw error;
-  }
+function sumOf(messages: readonly ListedMessage[]): number {
+  return messages.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
 }
 
 /** Reads until the buffer is full or the file ends. @returns bytes read. */

@@ -344,7 +344,85 @@ describe('files of other programs', () => {
   });
 });
 
+/** What the next login is told. */
+async function nextSizes(): Promise<[string, number][]> {
+  const drop = await openDrop();
+  drop.release();
+  return drop.messages.map(({ uidl, sizeBytes }) => [uidl, sizeBytes]);
+}
+
+describe('a size that is not true', () => {
+  it.each([
+    ['in the name, too small', 'a,S=3,W=3', 'longer than that\r\n', 18],
+    ['in the name, too large', 'a,S=300,W=300', 'short\r\n', 7],
+    ['in the name, of a file with LF', 'a,S=6,W=6', 'one\nt\n', 8],
+    ['in the name, of a file with CRLF', 'a,S=8,W=10', 'one\r\nt\r\n', 8],
+    ['W alone', 'a,S=6,W=77', 'one\nt\n', 8],
+  ])('%s, is told truly at the next login, with the same UIDL', async (_what, name, text, sizeBytes) => {
+    const wire = text.replaceAll('\r', '').replaceAll('\n', '\r\n');
+    put('cur', `${name}:2,S`, text);
+    const drop = await openDrop();
+    // At once, or in a stream whose size is told before.
+    expect((await whole(drop, 0)) ?? (await readAll(drop, 0))).toBe(wire);
+    expect(await readAll(drop, 0)).toBe(wire);
+    expect(await drop.sizeOf(0)).toBe(sizeBytes);
+    drop.release();
+    expect(await nextSizes()).toEqual([['a', sizeBytes]]);
+    expect(readdirSync(join(root, 'alice/Maildir/cur'))).toEqual(['a:2,S']);
+  });
+
+  it('that is remembered is forgotten when the file was replaced, in every remembered listing', async () => {
+    put('new', '1700000000.1.host', 'A\n');
+    put('new', '1700000001.1.host', 'B\n');
+    (await openDrop()).release();
+    settle();
+    (await openDrop()).release();
+    writeFileSync(join(root, 'alice/Maildir/new/1700000000.1.host'), 'another\n');
+    const drop = await openDrop();
+    expect(drop.messages.map(({ sizeBytes }) => sizeBytes)).toEqual([3, 3]);
+    expect(await drop.sizeOf(0)).toBe(9);
+    expect(await drop.sizeOf(1)).toBe(3);
+    drop.release();
+    expect((await nextSizes()).map(([, sizeBytes]) => sizeBytes)).toEqual([9, 3]);
+  });
+
+  it('gives no message the name of another one', async () => {
+    put('new', 'a', 'A\r\n');
+    put('new', 'a,S=9,W=9', 'other\r\n');
+    const drop = await openDrop();
+    expect(await whole(drop, 1)).toBe('other\r\n');
+    drop.release();
+    expect(await nextSizes()).toHaveLength(2);
+    expect(readdirSync(join(root, 'alice/Maildir/new'))).toHaveLength(2);
+  });
+
+  it('does not bring back what is deleted', async () => {
+    put('new', 'a,S=300,W=300', 'A\r\n');
+    const drop = await openDrop();
+    expect(await whole(drop, 0)).toBe('A\r\n');
+    expect(await drop.commit([0])).toEqual({ failed: 0 });
+    expect(await nextSizes()).toEqual([]);
+  });
+});
+
 describe('deleting', () => {
+  it('finds every message that another program renames, wherever it is then', async () => {
+    const maildir = join(root, 'alice/Maildir');
+    for (let number = 100; number < 200; number++) put('new', `m${number},S=3,W=3`, 'A\r\n');
+    const drop = await openDrop();
+    for (let number = 100; number < 199; number++) {
+      const name = `m${number},S=3,W=3`;
+      const flags = ['', 'S', 'RS', 'FT'][number % 4];
+      renameSync(join(maildir, 'new', name), join(maildir, 'cur', `${name}:2,${flags}`));
+    }
+    unlinkSync(join(maildir, 'cur/m150,S=3,W=3:2,RS'));
+    const committed = drop.commit(Array.from({ length: 100 }, (_, index) => index));
+    // In the middle of it, when some were deleted already: a look at the folders from before is no good.
+    renameSync(join(maildir, 'new/m199,S=3,W=3'), join(maildir, 'cur/m199,S=3,W=3:2,DFS'));
+    expect(await committed).toEqual({ failed: 0 });
+    expect([readdirSync(join(maildir, 'new')), readdirSync(join(maildir, 'cur'))]).toEqual([[], []]);
+  });
+
   it('deletes what was marked, gives the lock up, and leaves the rest', async () => {
     for (let number = 0; number < 100; number++) put('new', `m${number},S=3,W=3`, 'A\r\n');
     const drop = await openDrop();

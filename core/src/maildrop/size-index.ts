@@ -20,7 +20,7 @@ export interface MessageSizes {
 /** Told what was left out, or could not be remembered, and why. */
 export type Skipped = (path: string, error: unknown) => void;
 
-const FILE = 'posthorn-sizes';
+export const SIZE_INDEX = 'posthorn-sizes';
 /** A line for each message: base name, bytes in the file, on the wire, of the surrogate (0: none). */
 const HEADER = 'posthorn-sizes 2';
 const MAX_ENTRIES = 100_000;
@@ -30,7 +30,7 @@ const CHUNK_BYTES = 64 * 1024;
 /** What is remembered, by base name; empty when there is nothing, or nothing readable. */
 export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<Map<string, MessageSizes>> {
   const sizes = new Map<string, MessageSizes>();
-  const path = join(maildir, FILE);
+  const path = join(maildir, SIZE_INDEX);
   let text: string;
   try {
     if ((await stat(path)).size > MAX_INDEX_BYTES) return sizes;
@@ -57,7 +57,7 @@ export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string,
     if (lines.length > MAX_ENTRIES) break;
     if (!base.includes('\n')) lines.push(`${base} ${fileBytes} ${wireBytes} ${surrogateBytes}`);
   }
-  const path = join(maildir, FILE);
+  const path = join(maildir, SIZE_INDEX);
   try {
     await writeFile(`${path}.new`, `${lines.join('\n')}\n`);
     await rename(`${path}.new`, path);

@@ -46,6 +46,7 @@ async function stream(
   cutter: TopCutter | undefined,
   reply: (sizeBytes: number) => Outcome,
 ): Promise<Outcome> {
+  const sizeBytes = await drop.sizeOf(index);
   const source = drop.read(index)[Symbol.asyncIterator]();
   const begin = c.utf8 ? await asItIs(source) : await withSurrogateHeader(source);
   if (c.over || begin === undefined) {
@@ -54,7 +55,7 @@ async function stream(
     return c.over ? fail(c.texts.sessionOver) : fail(c.texts.needsUtf8, 'UTF8');
   }
   const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
-  return { ...reply(drop.messages[index]!.sizeBytes + begin.grownBytes), stream: stuffChunks(begin.first, source, cut) };
+  return { ...reply(sizeBytes + begin.grownBytes), stream: stuffChunks(begin.first, source, cut) };
 }
 
 async function asItIs(source: AsyncIterator<Uint8Array>): Promise<{ first: Uint8Array | undefined; grownBytes: number }> {

@@ -24,6 +24,8 @@ export interface Maildrop {
    * @returns undefined when it is larger than `maxBytes`, or longer than it was said to be: then use `read`. Throws when the file is gone.
    */
   readWhole(index: number, maxBytes: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Octets that `read` gives, counted where the file is not what the listing said. Throws or rejects when it is gone. */
+  sizeOf(index: number): number | Promise<number>;
   /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
   commit(deleted: readonly number[]): Promise<{ failed: number }>;
   /** The login stands: the next one to this maildrop has to wait for the time of `LOGIN-DELAY`. Never throws. */
