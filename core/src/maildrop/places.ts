@@ -13,7 +13,11 @@ import { READ_ONLY } from './size-index.ts';
 const FOLDERS = ['new', 'cur'] satisfies MessageFolder[];
 const MAX_SCANS = 3;
 /** What a program that has looked at a new message, or has shown it, makes of its name. */
-const LIKELY = [':2,', ':2,S'];
+const LIKELY = [
+  ['cur', ':2,'],
+  ['cur', ':2,S'],
+  ['new', ':2,S'],
+] as const;
 
 interface Scan {
   readonly paths: ReadonlyMap<string, string>;
@@ -85,7 +89,7 @@ export class Places {
   /** Where it was, and where it most likely went: no folder has to be read for that. */
   #near<T>(message: ListedMessage, act: (path: string) => T): T | undefined {
     const base = baseOf(message);
-    const likely = LIKELY.map((flags) => join(this.#maildir, 'cur', base + flags));
+    const likely = LIKELY.map(([folder, flags]) => join(this.#maildir, folder, base + flags));
     for (const path of [this.#pathOf(message), ...likely]) {
       const result = ifThere(() => act(path));
       if (result !== undefined) return result;

@@ -3,7 +3,7 @@
  * manual (login and mail processes kept, many clients each), plain passwords from a file, remembered by its auth cache.
  * Needs root (its master does). Works with version 2.3, which Debian 12 has.
  */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Owner, writeMaildir } from '../maildir.ts';
@@ -23,6 +23,8 @@ export interface DovecotOptions {
   readonly mailProcesses?: number;
   /** LMTP too, for those users, with this many bytes of quota for each. */
   readonly lmtp?: { readonly quotaBytes: number };
+  /** Lines behind its configuration: what is said last counts. */
+  readonly settings?: string;
   /** Turns the command line into the one to start. */
   readonly wrap?: (command: readonly string[]) => string[];
 }
@@ -35,6 +37,7 @@ export interface Dovecot {
   readonly lmtpSocket: string;
   /** Holds a Maildir for each user. */
   readonly mailFolder: string;
+  readonly configFile: string;
   readonly pid: number;
   stop(): Promise<void>;
 }
@@ -55,6 +58,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     config,
     options.lmtp === undefined ? pop3 : pop3 + lmtpText(folder.path, lmtpPort, passwords, options.lmtp.quotaBytes),
   );
+  appendFileSync(config, options.settings ?? '');
   const wrap = options.wrap ?? ((command) => [...command]);
   const running = await start(wrap([program('dovecot'), '-F', '-c', config]));
   try {
@@ -69,6 +73,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     lmtpPort: options.lmtp === undefined ? 0 : lmtpPort,
     mailFolder: join(folder.path, 'mail'),
     lmtpSocket: join(folder.path, 'lmtp'),
+    configFile: config,
     pid: running.pid,
     stop: async () => {
       await stop(running);
@@ -172,7 +177,7 @@ service lmtp {
 }
 
 /** Debian's user `mail`: Dovecot opens no mailbox as root. */
-function mailOwner(): Owner {
+export function mailOwner(): Owner {
   const line = /^mail:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'));
   if (line === null) throw new Error('no user mail on this machine');
   return { uid: Number(line[1]), gid: Number(line[2]) };
