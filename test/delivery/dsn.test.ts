@@ -367,3 +367,13 @@ it('everybody who gets nothing is told of, however many they are, in several not
   expect(rig.bounces.map(({ text }) => text.match(/^Action: failed\r$/gm)?.length)).toEqual([1_000, 1_000, 300]);
   for (const address of to) expect(rig.bounces.some(({ text }) => text.includes(`rfc822; ${address}\r\n`))).toBe(true);
 });
+
+it('a sender is told of a message that is damaged on the disk and given up, with what can be read of it', async () => {
+  const rig = rigTo(await hop([]), { bodyError: new StoreError('PH_STORE_DAMAGED', 'checksum'), maxAttempts: 1 });
+  const results = await rig.send({ to: ['b@y.test'], envelope: { ret: 'full' } });
+  expect(results).toEqual([
+    expect.stringMatching(/^failed: 451 4\.4\.7 given up, at last: 451 4\.3\.0 the message could not be read/),
+  ]);
+  expect(rig.bounces[0]?.text).toMatch(/Status: 4\.4\.7\r\n[^]*Content-Type: text\/rfc822-headers\r\n\r\nSubject: hello\r\n/);
+  expect(rig.events).toContain('delivery.bounce.damaged');
+});

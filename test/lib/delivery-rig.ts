@@ -33,6 +33,8 @@ export interface RigOptions {
   readonly dns?: Dns;
   readonly ports?: Partial<DeliveryPorts>;
   readonly timeouts?: Partial<ClientTimeouts>;
+  /** Thrown in the middle of each message that is read. */
+  readonly bodyError?: Error;
   /** Attempts after which a recipient is given up. */
   readonly maxAttempts?: number;
   readonly mailboxError?: (mailbox: string) => MailboxError | undefined;
@@ -111,6 +113,10 @@ export function makeRig(options: RigOptions = {}): Rig {
       },
       async *body(id) {
         const body = bodies.get(id)!;
+        if (options.bodyError !== undefined) {
+          yield body.subarray(0, body.length / 2);
+          throw options.bodyError;
+        }
         for (let at = 0; at < body.length; at += 65_536) yield body.subarray(at, at + 65_536);
       },
       nextAttempt: (_envelope, attempts, retryAfterMs) =>

@@ -3,6 +3,7 @@
  * told of them. Called by delivery/settle, which waits until they are on disk before the queue forgets what they are about.
  */
 import type { Envelope, Recipient } from '../../mail/envelope.ts';
+import { StoreError } from '../../queue/store.ts';
 import type { DeliveryPorts } from '../ports.ts';
 import { buildNotice } from './build.ts';
 import type { NoticePolicy } from './events.ts';
@@ -15,15 +16,22 @@ export type SendNotice = (envelope: Envelope, told: readonly Told[]) => Promise<
 export function createSendNotice(ports: DeliveryPorts, hostname: string, policy: () => NoticePolicy): SendNotice {
   const { queue, clock, directory, log } = ports;
 
-  async function read(id: string, atMostBytes: number): Promise<Uint8Array> {
+  /** The message as far as it can be read: of one that is damaged on the disk its sender is told all the same. */
+  async function read(id: string, atMostBytes: number): Promise<{ readonly bytes: Uint8Array; readonly isDamaged: boolean }> {
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of queue.body(id)) {
-      chunks.push(Uint8Array.from(chunk));
-      size += chunk.length;
-      if (size >= atMostBytes) break;
+    try {
+      for await (const chunk of queue.body(id)) {
+        chunks.push(Uint8Array.from(chunk));
+        size += chunk.length;
+        if (size >= atMostBytes) break;
+      }
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'PH_STORE_DAMAGED') throw error;
+      log.error('delivery.bounce.damaged', { message: id, reason: error.message });
+      return { bytes: Buffer.concat(chunks), isDamaged: true };
     }
-    return Buffer.concat(chunks);
+    return { bytes: Buffer.concat(chunks), isDamaged: false };
   }
 
   /** Where a notice goes; empty when the sender is an address of ours that nobody has. */
@@ -45,14 +53,15 @@ export function createSendNotice(ports: DeliveryPorts, hostname: string, policy:
       return undefined;
     }
     // RFC 3461 §4.3: a notice without a failure brings the header alone.
-    const whole =
+    const isWanted =
       envelope.ret === 'full' &&
       // RFC 8689 §5: what was to stay secret is not spread.
       envelope.requireTls !== true &&
       envelope.body !== 'binarymime' &&
       envelope.sizeBytes <= policy().maxReturnBytes &&
       told.some(({ action }) => action === 'failed');
-    const message = await read(envelope.id, whole ? envelope.sizeBytes : MAX_HEADER_BYTES);
+    const { bytes: message, isDamaged } = await read(envelope.id, isWanted ? envelope.sizeBytes : MAX_HEADER_BYTES);
+    const whole = isWanted && !isDamaged;
     const id = ports.newId();
     const nowMs = clock.now();
     const { bytes, body, smtpUtf8 } = buildNotice({ envelope, told, message, whole, hostname, id, nowMs });
