@@ -5,6 +5,7 @@
  * that would decode to a control character is taken.
  */
 import type { DeliverBy, Notify } from '../mail/envelope.ts';
+import { decodeUtf8 } from '../wire/utf8.ts';
 
 /** What a listener takes of it. A keyword is announced only where delivery keeps its word. */
 export interface Requests {
@@ -47,7 +48,8 @@ export function isEnvid(value: string): boolean {
 
 /**
  * ORCPT=, RFC 3461 §4.2 and RFC 6533 §3.
- * @param utf8 MAIL said SMTPUTF8: an address of type `utf-8` may have characters beyond ASCII.
+ * @param utf8 MAIL said SMTPUTF8: an address of type `utf-8` may have characters beyond ASCII, and one of another type the
+ * octets of such characters in hexadecimal (Postfix has `rfc822;gr+C3+BCn@…`; refused, the mail would bounce).
  */
 export function isOrcpt(value: string, utf8: boolean): boolean {
   if (Buffer.byteLength(value) > MAX_ORCPT_CHARACTERS) return false;
@@ -55,8 +57,16 @@ export function isOrcpt(value: string, utf8: boolean): boolean {
   const type = value.slice(0, semicolon).toLowerCase();
   if (semicolon < 1 || !/^[a-z0-9!#$%&'*/?^_`{|}~-]+$/.test(type)) return false;
   const address = value.slice(semicolon + 1);
-  if (type !== 'utf-8') return PRINTABLE_XTEXT.test(address);
+  if (type !== 'utf-8') return PRINTABLE_XTEXT.test(address) || (utf8 && isUtf8InXtext(address));
   return UTF8_XTEXT.test(address) && (utf8 || Buffer.byteLength(address) === address.length);
+}
+
+/** Are its octets UTF-8, none of them a control character? */
+function isUtf8InXtext(value: string): boolean {
+  if (!XTEXT.test(value)) return false;
+  const octets = value.replace(/\+([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const text = decodeUtf8(octets);
+  return text !== undefined && !/\p{Cc}/u.test(text);
 }
 
 const NOTIFY = new Map<string, Notify>([

@@ -36,7 +36,12 @@ export function originalRecipient(orcpt: string, utf8: boolean): string {
   const semicolon = orcpt.indexOf(';');
   const type = orcpt.slice(0, semicolon);
   const address = orcpt.slice(semicolon + 1);
-  if (type.toLowerCase() !== 'utf-8') return `${type}; ${ascii(fromXtext(address))}`;
+  if (type.toLowerCase() !== 'utf-8') {
+    const decoded = fromXtext(address);
+    if (isAscii(decoded)) return `${type}; ${ascii(decoded)}`;
+    // Octets of UTF-8 in hexadecimal: a notice can show them as the type that is for them alone.
+    return typedAddress(Buffer.from(decoded, 'latin1').toString('utf8'), utf8);
+  }
   if (utf8) return `${type}; ${printable(fromUnicodeXtext(address))}`;
   return `${type}; ${escapeBeyondAscii(address)}`;
 }
