@@ -7,6 +7,7 @@
 import { readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { DropMessage } from '../pop3/ports.ts';
 import { parseMessageName, uidlOf, type MessageName } from './file-name.ts';
 import { stampOf, type FolderStamp } from './folder-stamp.ts';
@@ -32,6 +33,9 @@ export interface FoundFile {
 /** A folder below this many bytes is read at once: that takes less time than asking another thread to do it. */
 const SMALL_FOLDER_BYTES = 16 * 1024;
 const MAX_RESCANS = 2;
+/** Between two turns of the loop, each a few milliseconds: other sessions of the thread go on while 100,000 are listed. */
+const NAMES_PER_TURN = 4096;
+const FILES_PER_TURN = 64;
 
 /**
  * @param before stamps of new/ and cur/, taken before the call.
@@ -52,10 +56,10 @@ export function listMessages(
 async function listLarge(maildir: string, curBefore: FolderStamp, skipped: Skipped): Promise<readonly ListedMessage[]> {
   const cur = join(maildir, 'cur');
   for (let rescans = 0, stamp = curBefore; ; rescans++) {
-    const files = unite(await readdirOrNone(join(maildir, 'new')), await readdirOrNone(cur));
+    const files = await uniteMany(await readdirOrNone(join(maildir, 'new')), await readdirOrNone(cur));
     const after = stampOf(cur);
     // A name that changed in cur/ during the reading may have been missed: a client would think the message is gone.
-    if (after.mtimeNs === stamp.mtimeNs || rescans === MAX_RESCANS) return sized(files) ?? countSizes(maildir, files, skipped);
+    if (after.mtimeNs === stamp.mtimeNs || rescans === MAX_RESCANS) return countSizes(maildir, files, skipped);
     stamp = after;
   }
 }
@@ -65,6 +69,28 @@ export function unite(inNew: readonly string[], inCur: readonly string[]): Found
   for (const name of inNew) add(files, 'new', name);
   for (const name of inCur) add(files, 'cur', name);
   return [...files.keys()].sort().map((base) => files.get(base)!);
+}
+
+/** As `unite`, in turns. */
+async function uniteMany(inNew: readonly string[], inCur: readonly string[]): Promise<FoundFile[]> {
+  const files = new Map<string, FoundFile>();
+  for (const [folder, names] of [
+    ['new', inNew],
+    ['cur', inCur],
+  ] as const) {
+    for (let from = 0; from < names.length; from += NAMES_PER_TURN) {
+      for (const name of names.slice(from, from + NAMES_PER_TURN)) add(files, folder, name);
+      await setImmediate();
+    }
+  }
+  const bases = [...files.keys()];
+  const sorted: string[] = [];
+  for (let from = 0; from < bases.length; from += NAMES_PER_TURN) {
+    for (const base of bases.slice(from, from + NAMES_PER_TURN).sort()) sorted.push(base);
+    await setImmediate();
+  }
+  // Sorted runs are only merged by this: a quarter of the work, which has to be done in one turn.
+  return sorted.sort().map((base) => files.get(base)!);
 }
 
 function add(files: Map<string, FoundFile>, folder: MessageFolder, name: string): void {
@@ -86,36 +112,44 @@ function sized(files: readonly FoundFile[]): ListedMessage[] | undefined {
 }
 
 async function countSizes(maildir: string, files: readonly FoundFile[], skipped: Skipped): Promise<ListedMessage[]> {
-  const known = await readSizeIndex(maildir, skipped);
+  let known: ReadonlyMap<string, MessageSizes> | undefined;
   const kept = new Map<string, MessageSizes>();
   const messages: ListedMessage[] = [];
   const uidls = new Set<string>();
   let counted = 0;
-  for (const file of files) {
+  for (const [at, file] of files.entries()) {
+    if (at % NAMES_PER_TURN === NAMES_PER_TURN - 1) await setImmediate();
     const { base, fileBytes, wireBytes, surrogateBytes } = file.parsed;
     if (fileBytes !== undefined && wireBytes !== undefined) {
       messages.push(listed(file, { fileBytes, wireBytes, surrogateBytes }, uidls));
       continue;
     }
+    known ??= await readSizeIndex(maildir, skipped);
     let sizes = known.get(base);
     if (sizes === undefined) {
-      sizes = await measure(join(maildir, file.folder, file.name), skipped);
+      if (counted % FILES_PER_TURN === FILES_PER_TURN - 1) await setImmediate();
+      const measured = measure(join(maildir, file.folder, file.name), skipped);
+      sizes = measured instanceof Promise ? await measured : measured;
       if (sizes === undefined) continue;
       counted++;
     }
     kept.set(base, sizes);
     messages.push(listed(file, sizes, uidls));
   }
-  if (counted > 0 || kept.size < known.size) await writeSizeIndex(maildir, kept, skipped);
+  if (counted > 0 || (known !== undefined && kept.size < known.size)) await writeSizeIndex(maildir, kept, skipped);
   return messages;
 }
 
-async function measure(path: string, skipped: Skipped): Promise<MessageSizes | undefined> {
-  try {
-    return await measureFile(path);
-  } catch (error) {
+function measure(path: string, skipped: Skipped): MessageSizes | undefined | Promise<MessageSizes | undefined> {
+  const failed = (error: unknown) => {
     skipped(path, error);
     return undefined;
+  };
+  try {
+    const sizes = measureFile(path);
+    return sizes instanceof Promise ? sizes.catch(failed) : sizes;
+  } catch (error) {
+    return failed(error);
   }
 }
 

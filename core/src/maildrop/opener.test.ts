@@ -477,3 +477,31 @@ it('opens ten thousand messages in little time, and at once when nothing changed
   expect(Math.min(...times)).toBeLessThan(100);
   expect(againMs).toBeLessThan(10);
 });
+
+it('counts ten thousand files of other programs in turns with the rest of the thread, in order, and remembers them', async () => {
+  for (let number = 9999; number >= 0; number--) {
+    // Every thousandth is too large to be counted in place.
+    put('cur', `${1_000_000 + number}.host:2,S`, number % 1000 === 0 ? 'x'.repeat(70_000) : `a: ${number}\n\n`);
+  }
+  let turns = 0;
+  let open = true;
+  const turn = () => {
+    turns++;
+    if (open) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const drop = await openDrop();
+  open = false;
+  expect(turns).toBeGreaterThan(100);
+  expect(drop.messages.map(({ uidl, sizeBytes }) => [uidl, sizeBytes])).toEqual(
+    Array.from({ length: 10_000 }, (_, number) => [
+      `${1_000_000 + number}.host`,
+      number % 1000 === 0 ? 70_002 : `a: ${number}\r\n\r\n`.length,
+    ]),
+  );
+  await drop.commit([]);
+  expect(readFileSync(join(root, 'alice/Maildir/posthorn-sizes'), 'utf8').split('\n')).toHaveLength(10_002);
+  const again = await openDrop(undefined, makeOpener());
+  expect(again.messages).toEqual(drop.messages);
+  await again.commit([]);
+}, 30_000);

@@ -33,7 +33,8 @@ export interface MaildropOpenerOptions {
   readonly log: Log;
 }
 
-const DEFAULT_REMEMBERED_MESSAGES = 100_000;
+/** Room for a maildrop of 100,000 beside the others of a thread. */
+const DEFAULT_REMEMBERED_MESSAGES = 250_000;
 /** What no waiting mends: permissions, and something else where a folder should be. */
 const PERMANENT = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 

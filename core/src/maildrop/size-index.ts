@@ -4,9 +4,10 @@
  * record: a missing, damaged or half-written file costs a recount, nothing else, and so does one that cannot be read or
  * written, which is told. Written as a new file and renamed.
  */
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { SurrogateSize } from './surrogate-size.ts';
 import { CrlfStream, WireCounter } from './wire-form.ts';
 
@@ -23,7 +24,9 @@ export type Skipped = (path: string, error: unknown) => void;
 export const SIZE_INDEX = 'posthorn-sizes';
 /** A line for each message: base name, bytes in the file, on the wire, of the surrogate (0: none). */
 const HEADER = 'posthorn-sizes 2';
-const MAX_ENTRIES = 100_000;
+const MAX_ENTRIES = 250_000;
+/** Read between two turns of the loop: some milliseconds. */
+const LINES_PER_TURN = 8192;
 const MAX_INDEX_BYTES = 32 * 1024 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 
@@ -42,7 +45,9 @@ export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<
   const lines = text.split('\n');
   if (lines[0] !== HEADER) return sizes;
   // What follows the last line end was cut off while it was written.
-  for (const line of lines.slice(1, -1)) {
+  for (let at = 1; at < lines.length - 1; at++) {
+    if (at % LINES_PER_TURN === 0) await setImmediate();
+    const line = lines[at]!;
     const [, base, file, wire, surrogate] = /^(.+) (\d{1,15}) (\d{1,15}) (\d{1,15})$/.exec(line) ?? [];
     if (base === undefined) continue;
     sizes.set(base, { fileBytes: Number(file), wireBytes: Number(wire), surrogateBytes: Number(surrogate) || undefined });
@@ -70,8 +75,46 @@ export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string,
 /** A pipe that nobody writes to would otherwise be waited for. */
 export const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 
-/** Reads a file to count it. @returns undefined when it is gone. @throws when it cannot be read, or is none. */
-export async function measureFile(path: string): Promise<MessageSizes | undefined> {
+/** For files counted in place, one at a time. */
+const scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+
+/**
+ * Reads a file to count it: a small one in place, which takes a tenth of the time that its trips to other threads would
+ * take, a large one on other threads.
+ * @returns undefined when it is gone. @throws when it cannot be read, or is none.
+ */
+export function measureFile(path: string): MessageSizes | undefined | Promise<MessageSizes | undefined> {
+  let file;
+  try {
+    file = openSync(path, READ_ONLY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const found = fstatSync(file);
+    if (!found.isFile()) throw new Error('no regular file');
+    if (found.size < CHUNK_BYTES) {
+      const bytesRead = readSync(file, scratch, 0, CHUNK_BYTES, 0);
+      // Otherwise somebody writes to it still.
+      if (bytesRead === found.size) return countWhole(scratch.subarray(0, bytesRead));
+    }
+  } finally {
+    closeSync(file);
+  }
+  return measureLarge(path);
+}
+
+function countWhole(bytes: Buffer): MessageSizes {
+  const counter = new WireCounter();
+  counter.push(bytes);
+  const surrogate = new SurrogateSize();
+  surrogate.push(new CrlfStream().push(bytes));
+  const { fileBytes, wireBytes } = counter;
+  return { fileBytes, wireBytes, surrogateBytes: surrogate.of(wireBytes) };
+}
+
+async function measureLarge(path: string): Promise<MessageSizes | undefined> {
   let file;
   try {
     file = await open(path, READ_ONLY);
