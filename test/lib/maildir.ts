@@ -10,13 +10,15 @@ export interface Owner {
 /**
  * Writes each message (CRLF line ends) into `cur`, its sizes in the name as Dovecot and Posthorn write them.
  * @param owner of everything in it; default: this process.
+ * @param sizesInNames false: names as other programs write them, from which nobody learns a size.
  */
-export function writeMaildir(path: string, messages: Iterable<Uint8Array>, owner?: Owner): void {
+export function writeMaildir(path: string, messages: Iterable<Uint8Array>, owner?: Owner, sizesInNames = true): void {
   for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(path, part), { recursive: true });
   let number = 0;
   for (const bytes of messages) {
     const unique = `${1_700_000_000 + number}.M${String(number).padStart(6, '0')}.example`;
-    writeFileSync(join(path, 'cur', `${unique},S=${bytes.length},W=${bytes.length}:2,`), bytes);
+    const sizes = sizesInNames ? `,S=${bytes.length},W=${bytes.length}` : '';
+    writeFileSync(join(path, 'cur', `${unique}${sizes}:2,`), bytes);
     number++;
   }
   if (owner === undefined) return;

@@ -27,6 +27,7 @@ export interface AuthenticatorLimits extends ThrottleLimits {
   readonly maxRemembered: number;
   /** argon2id computations at once; each takes one of libuv's threads and 19 MiB. */
   readonly maxComputing: number;
+  /** Enough for the clients of a server that was restarted, who all come back at once. */
   readonly maxWaiting: number;
   /** Of those that compute or wait, how many may come from one client network. */
   readonly maxPendingPerClient: number;
@@ -39,7 +40,7 @@ export const DEFAULT_AUTHENTICATOR_LIMITS: AuthenticatorLimits = {
   rememberMs: 300_000,
   maxRemembered: 20_000,
   maxComputing: 2,
-  maxWaiting: 200,
+  maxWaiting: 1000,
   maxPendingPerClient: 50,
   failureDelayMs: 1000,
 };
