@@ -64,7 +64,7 @@ async function measureLogins(recorder: Recorder): Promise<string> {
     (await load({ what: 'login', port, user: kind, password: PASSWORD, messages })).loginMs!;
   const rows: string[][] = [];
   const tell = (side: Side, kind: Kind, how: string, ms: readonly number[]) => {
-    recorder.write('summary', { group: 'login', side, kind, how, medianMs: median(ms), allMs: ms });
+    recorder.write('summary', { group: 'login', side, names: kind, how, medianMs: median(ms), allMs: ms });
     rows.push([`${messages} messages, ${kind} names, ${how}`, side, spread(ms, 1)]);
   };
   const users = { sized: PASSWORD, plain: PASSWORD };
