@@ -197,7 +197,11 @@ export const configSchema = z.strictObject({
   scoring: z
     .strictObject({
       tag: z.number().default(5).describe('From this score a message is marked as spam.'),
-      quarantine: z.number().nullable().default(8).describe('From this score it is filed apart; `null`: never.'),
+      quarantine: z
+        .number()
+        .nullable()
+        .default(8)
+        .describe('From this score it is filed apart, by the servers of our domains too; `null`: never.'),
       reject: z.number().nullable().default(15).describe('From this score it is rejected (550); `null`: never.'),
     })
     .prefault({}),

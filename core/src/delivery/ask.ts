@@ -3,31 +3,22 @@
  * only where a plugin hooks the stage. A refusal is put into the attempt; what may go out comes back.
  */
 import type { StageRunner, Verdict } from '../hook/contract.ts';
-import type { Envelope } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
 import type { Attempt } from './attempt.ts';
 import type { Router } from './route.ts';
 
-/** Recipients to deliver to, with the envelope as the stage left it. */
-export interface Part {
-  readonly envelope: Envelope;
-  readonly indices: readonly number[];
-}
-
 type Said = Pick<Verdict, 'kind' | 'text' | 'code' | 'enhanced'>;
 
-/** Asks for every recipient that is to be tried. A pipeline that throws defers. */
+/** Asks for every recipient that is to be tried. A pipeline that throws defers. @returns the indices that may go out */
 export async function askDeliverStage(
   run: NonNullable<StageRunner<'deliver'>>,
   attempt: Attempt,
   indices: readonly number[],
   route: Router,
   log: Log,
-): Promise<readonly Part[]> {
+): Promise<readonly number[]> {
   const { envelope } = attempt;
   const pass: number[] = [];
-  const quarantined: number[] = [];
-  let quarantine = '';
   for (const index of indices) {
     const recipient = envelope.recipients[index]!;
     const nextHop = route(recipient, envelope).key;
@@ -46,16 +37,10 @@ export async function askDeliverStage(
       case 'defer':
         attempt.add([index], [{ outcome: 'deferred', reply: `${code ?? 451} ${enhanced ?? '4.7.1'} ${text}` }], nextHop);
         break;
-      case 'quarantine':
-        quarantined.push(index);
-        quarantine = text;
-        break;
       default:
+        // A quarantine has no meaning here: hook/answer.ts.
         pass.push(index);
     }
   }
-  return [
-    { envelope, indices: pass },
-    { envelope: { ...envelope, quarantine }, indices: quarantined },
-  ];
+  return pass;
 }

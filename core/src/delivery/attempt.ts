@@ -19,8 +19,6 @@ export interface Settled {
   readonly result: Result;
   /** `mx.example.org[192.0.2.1]:25`, `maildir:alice`, or the key of a hop nobody was reached at. */
   readonly nextHop: string;
-  /** The envelope as it went out: the stage deliver may have quarantined the message for this recipient. */
-  readonly envelope: Envelope;
 }
 
 /** RFC 5321 §4.5.3.1.8: every server takes 100 recipients; with more some have to wait for a second transaction. */
@@ -72,10 +70,10 @@ export class Attempt {
     return this.due.envelope;
   }
 
-  add(indices: readonly number[], results: readonly Result[], nextHop: string, envelope = this.envelope): void {
+  add(indices: readonly number[], results: readonly Result[], nextHop: string): void {
     for (const [at, index] of indices.entries()) {
       const result = results[at];
-      if (result !== undefined) this.#settled.push({ index, result, nextHop, envelope });
+      if (result !== undefined) this.#settled.push({ index, result, nextHop });
     }
   }
 

@@ -5,8 +5,7 @@
  * untried for a while, so that it does not stop the others. What becomes of a message is `settle`'s; what cannot be
  * tried is released to the queue. Nothing here throws after the start.
  */
-import type { Envelope } from '../mail/envelope.ts';
-import { askDeliverStage, type Part } from './ask.ts';
+import { askDeliverStage } from './ask.ts';
 import { askedOf } from './asked.ts';
 import { Attempt, groupByHop } from './attempt.ts';
 import { sortOut } from './beforehand.ts';
@@ -168,21 +167,18 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       return false;
     }
     const indices = sortOut(attempt, clock.now());
-    if (hooks.deliver === null) return dispatch(attempt, [{ envelope: due.envelope, indices }]);
-    void askDeliverStage(hooks.deliver, attempt, indices, route, ports.log).then((parts) => dispatch(attempt, parts));
+    if (hooks.deliver === null) return dispatch(attempt, indices);
+    void askDeliverStage(hooks.deliver, attempt, indices, route, ports.log).then((passed) => dispatch(attempt, passed));
     return false;
   }
 
   /** Sends the groups on their ways. @returns true when one was given back for congestion */
-  function dispatch(attempt: Attempt, parts: readonly Part[]): boolean {
+  function dispatch(attempt: Attempt, indices: readonly number[]): boolean {
     let congested = false;
     const starts: (() => void)[] = [];
-    for (const { envelope, indices } of parts) {
-      if (indices.length === 0) continue;
-      for (const { hop, indices: group } of groupByHop(envelope, indices, route)) {
-        if (isRemote(hop) && pool.isCongested(hop)) congested = attempt.untried = true;
-        else starts.push(() => deliver(attempt, envelope, hop, group));
-      }
+    for (const { hop, indices: group } of groupByHop(attempt.envelope, indices, route)) {
+      if (isRemote(hop) && pool.isCongested(hop)) congested = attempt.untried = true;
+      else starts.push(() => deliver(attempt, hop, group));
     }
     if (congested) counters.add('delivery.congested');
     if (starts.length === 0) {
@@ -199,9 +195,9 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     return hop.to === 'mx' || hop.to === 'host' || hop.to === 'literal';
   }
 
-  function deliver(attempt: Attempt, envelope: Envelope, hop: NextHop, indices: readonly number[]): void {
-    const done = (results: readonly Result[] | undefined, nextHop: string): void =>
-      groupDone(attempt, envelope, indices, results, nextHop);
+  function deliver(attempt: Attempt, hop: NextHop, indices: readonly number[]): void {
+    const { envelope } = attempt;
+    const done = (results: readonly Result[] | undefined, nextHop: string): void => groupDone(attempt, indices, results, nextHop);
     const all = (result: Result): void =>
       done(
         indices.map(() => result),
@@ -226,12 +222,13 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         });
       }
       default:
-        pool.submit(hop, makeJob(attempt, envelope, indices, rank));
+        pool.submit(hop, makeJob(attempt, indices, rank));
     }
   }
 
   /** These recipients of a message, for one next hop. */
-  function makeJob(attempt: Attempt, envelope: Envelope, indices: readonly number[], rank: number): Job {
+  function makeJob(attempt: Attempt, indices: readonly number[], rank: number): Job {
+    const { envelope } = attempt;
     const recipients = indices.map((index) => envelope.recipients[index]!.address);
     // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
     const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
@@ -249,12 +246,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       asked: askedOf(envelope, indices, clock),
       rank,
       body: () => queue.body(envelope.id),
-      done: (results, nextHop) => groupDone(attempt, envelope, indices, results, nextHop),
+      done: (results, nextHop) => groupDone(attempt, indices, results, nextHop),
       split(parts) {
         if (attempt.open === 1) watch(attempt);
         attempt.open += parts.length - 1;
         const indicesOf = (part: readonly number[]): number[] => part.map((at) => indices[at]!);
-        return parts.map((part) => makeJob(attempt, envelope, indicesOf(part), rank));
+        return parts.map((part) => makeJob(attempt, indicesOf(part), rank));
       },
       tries: 0,
     };
@@ -262,13 +259,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
 
   function groupDone(
     attempt: Attempt,
-    envelope: Envelope,
     indices: readonly number[],
     results: readonly Result[] | undefined,
     nextHop: string,
   ): void {
     if (results === undefined) attempt.untried = true;
-    else attempt.add(indices, results, nextHop, envelope);
+    else attempt.add(indices, results, nextHop);
     if (--attempt.open === 0) void finish(attempt, draining ? 0 : CONGESTED_MS);
   }
 

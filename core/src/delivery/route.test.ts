@@ -77,8 +77,13 @@ describe('the next hop of a recipient', () => {
     expect(keyOf('nobody', rules())).toMatch(/^553 5\.1\.3 /);
   });
 
-  it('is no other server for quarantined mail', () => {
+  it('is no other server for quarantined mail, but for that of a domain of ours', () => {
     expect(keyOf('x@y.test', rules(), 'spam')).toMatch(/^550 5\.7\.1 /);
+    // It was taken with 250, and then failed here without a word.
+    const ours = rules({}, { 'ours.test': { deliver: 'smtp://inner.test:2525' }, 'box.test': { deliver: 'lmtp:/run/lmtp' } });
+    expect(keyOf('x@ours.test', ours, 'spam')).toBe('smtp://inner.test:2525');
+    expect(keyOf('x@box.test', ours, 'spam')).toBe('lmtp:/run/lmtp');
+    expect(keyOf('x@sub.ours.test', ours, 'spam')).toMatch(/^550 5\.7\.1 /);
     expect(keyOf('x@drop.test', rules({ via: 'discard:' }), 'spam')).toBe('discard');
   });
 });

@@ -75,8 +75,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   /** Tells of failures. @returns what the queue is told: as decided, or put off where the sender cannot be told yet */
   async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const failed = decided.filter(hasFailed);
-    const told = failed
-      .filter(({ one }) => mayNotify(one.envelope))
+    const heard = mayNotify(attempt.envelope) ? failed : [];
+    const told = heard
       .map(({ one, ended }) => failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended))
       .filter((one) => one !== undefined);
     try {
@@ -116,7 +116,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   function successOf(envelope: Envelope, { one }: Decided): Told | undefined {
     const { outcome, reply, handover } = one.result;
-    if (outcome !== 'delivered' || !mayNotify(one.envelope)) return undefined;
+    if (outcome !== 'delivered' || !mayNotify(envelope)) return undefined;
     return success(envelope, envelope.recipients[one.index]!, { reply, nextHop: one.nextHop }, handover);
   }
 
@@ -127,10 +127,11 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   /** Warns of what has to wait, where it is time to. What was not stored is told after the next attempt. */
   async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope, due } = attempt;
+    if (!mayNotify(envelope)) return decided;
     const delays = new Map<Decided, Delay>();
     for (const each of decided) {
       const { one, outcome } = each;
-      if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred' || !mayNotify(one.envelope)) continue;
+      if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred') continue;
       const { reply } = one.result;
       const state = due.state?.recipients[one.index];
       const said = { reply, nextHop: one.nextHop };

@@ -84,7 +84,7 @@ export interface Envelope {
   readonly requireTls?: true;
   /** The header field `TLS-Required: No` (RFC 8689 §5), where REQUIRETLS was not given: delivery matters more than TLS. */
   readonly tlsOptional?: true;
-  /** Set when scoring or a plugin said quarantine: local delivery files it apart, nothing goes to other servers. */
+  /** Set when scoring or a plugin said quarantine: local delivery files it apart, and none but the next hops of our own domains get it. */
   readonly quarantine?: string;
 }
 

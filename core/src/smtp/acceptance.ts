@@ -4,11 +4,12 @@
  * Whatever happens the writer ends up dropped or with the sink, and the transaction is over.
  */
 import { isUtf8 } from 'node:buffer';
-import type { GivenEvidence, Verdict } from '../hook/contract.ts';
+import type { Edit, GivenEvidence, Verdict } from '../hook/contract.ts';
 import type { Envelope, Origin } from '../mail/envelope.ts';
 import { editHeader, isHeaderEdit, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
 import { countFields, scanHeader, unfoldedValue } from '../mail/header-scan.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
+import { NOT_RELAYED, QUARANTINE_HEADER, quarantineValue } from '../mail/quarantine.ts';
 import { isAscii } from '../wire/address.ts';
 import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
@@ -23,7 +24,6 @@ import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.
 
 /** Names the score and why; made by `ports.scoring`, taken out of mail that brings one, see `forgeries`. */
 export const EXPLAINING_HEADER = 'X-Posthorn-Spam';
-const EXPLAINING_NAME = EXPLAINING_HEADER.toLowerCase();
 
 /** A message on its way through the end of data. */
 interface Arrival {
@@ -96,8 +96,8 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   const arrival: Arrival = { conversation, transaction, writer, bytes, id, origin, receivedAtMs, received, evidence };
 
   const run = ports.hooks.message;
-  if (run === null && evidence.length === 0) return store(arrival, forgeries(arrival), undefined);
   const quarantine = transaction.quarantine ?? conversation.quarantine;
+  if (run === null && evidence.length === 0) return admit(arrival, NO_EDITS, forgeries(arrival), quarantine);
   const asked =
     run === null
       ? null
@@ -129,7 +129,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
   }
   conversation.editRecipients(transaction, verdict.edits);
   let quarantine = verdict.kind === 'quarantine' ? (verdict.text ?? 'quarantined by policy') : undefined;
-  const edits: HeaderEdit[] = verdict.edits.filter(isHeaderEdit);
+  const edits: HeaderEdit[] = [...verdict.edits.filter(isHeaderEdit), ...forgeries(arrival)];
   let explanation = '';
   if (verdict.kind !== 'accept') {
     gatherEvidence(evidence, verdict.evidence);
@@ -142,23 +142,43 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
     explanation = score.explanation;
   }
   // Reasons may tell of the client: that its address is listed somewhere.
-  if (explanation === '' || conversation.profile.hideClient) edits.push(...forgeries(arrival));
-  else edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
-  const { refusals, everybody } = refuseRecipients(conversation, transaction, verdict.edits);
-  if (everybody !== undefined) return replyToEach(transaction, refusals, everybody);
-  return store(arrival, edits, quarantine, refusals);
+  if (explanation !== '' && !conversation.profile.hideClient)
+    edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
+  return admit(arrival, verdict.edits, edits, quarantine ?? transaction.quarantine ?? conversation.quarantine);
 }
 
 /**
- * Takes out an explaining header that is not ours, also where nothing is scored here: a sender must not be able to vouch
- * for himself. Only that of a host in `relay.from` stays, such as another server of ours that did the scoring.
+ * Takes out headers of ours that somebody else wrote, also where nothing is scored here: a sender must not be able to vouch
+ * for himself. Only those of a host in `relay.from` stay, such as another server of ours that did the scoring.
  */
 function forgeries({ conversation, bytes }: Arrival): readonly HeaderEdit[] {
-  if (countFields(bytes.header, EXPLAINING_NAME) === 0 || conversation.isRelayHost) return NO_EDITS;
-  return [{ edit: 'remove-header', name: EXPLAINING_HEADER }];
+  if (conversation.isRelayHost) return NO_EDITS;
+  const forged = OUR_NAMES.filter((name) => countFields(bytes.header, name) > 0);
+  return forged.length === 0 ? NO_EDITS : forged.map((name) => ({ edit: 'remove-header', name }));
 }
 
-const NO_EDITS: readonly HeaderEdit[] = [];
+const OUR_NAMES: readonly string[] = [EXPLAINING_HEADER, QUARANTINE_HEADER].map((name) => name.toLowerCase());
+const NO_EDITS: readonly never[] = [];
+
+/** Stores the message for those who are to have it. @param asked edits of plugins, for verdicts on single recipients */
+function admit(arrival: Arrival, asked: readonly Edit[], edits: readonly HeaderEdit[], quarantine: string | undefined): Answer {
+  if (quarantine === undefined && asked.length === 0) return store(arrival, edits, undefined);
+  const { conversation, transaction } = arrival;
+  const verdicts = quarantine === undefined ? asked : [...asked, ...leaving(arrival, quarantine)];
+  const { refusals, everybody } = refuseRecipients(conversation, transaction, verdicts);
+  if (everybody !== undefined) return replyToEach(transaction, refusals, everybody);
+  if (quarantine === undefined) return store(arrival, edits, undefined, refusals);
+  const value = conversation.profile.hideClient ? 'by policy' : quarantineValue(quarantine);
+  return store(arrival, [...edits, { edit: 'replace-header', name: QUARANTINE_HEADER, value }], quarantine, refusals);
+}
+
+/** A refusal for each recipient to whom quarantined mail would leave: said here where it can be, else found by delivery. */
+function leaving({ conversation, transaction }: Arrival, quarantine: string): readonly Edit[] {
+  const { directory } = conversation.ports;
+  return [...transaction.recipients.values()]
+    .filter(({ mailbox, address }) => mailbox === undefined && directory.resolve(address).is === 'foreign')
+    .map(({ address }) => ({ edit: 'reject-recipient', address, ...NOT_RELAYED, cause: `quarantined: ${quarantine}` }));
+}
 const EACH = { perRecipient: true } as const;
 
 function store(arrival: Arrival, asked: readonly HeaderEdit[], quarantine: string | undefined, refusals: Refusals = []): Answer {
@@ -187,7 +207,7 @@ function store(arrival: Arrival, asked: readonly HeaderEdit[], quarantine: strin
     for (const cut of cuts) cutBytes += cut.to - cut.from;
   }
   const sizeBytes = head.length + bytes.sizeBytes - cutBytes;
-  const envelope = envelopeOf(arrival, sizeBytes, quarantine ?? transaction.quarantine ?? conversation.quarantine);
+  const envelope = envelopeOf(arrival, sizeBytes, quarantine);
   // From here on the writer is the sink's.
   transaction.release();
   return conversation.ports.sink.accept({ envelope, prepend: head, cuts, writer }).then((result) => {

@@ -1,8 +1,9 @@
 /**
- * A verdict for each recipient at the end of data: a plugin's `reject-recipient` and `defer-recipient`, told to clients
- * that asked for it (PRDR, draft-hall-prdr). Called by smtp/acceptance. A client that reads one reply only can be told
- * of one verdict only: there the edits count when they are for all recipients; else the message goes to all, since a
- * refusal that nobody is told of would lose mail, and a bounce for it would go to whom a forged sender names.
+ * A verdict for each recipient at the end of data: a plugin's `reject-recipient` and `defer-recipient`, and our own where
+ * quarantined mail would leave, told to clients that asked for it (PRDR, draft-hall-prdr). Called by smtp/acceptance. A
+ * client that reads one reply only can be told of one verdict only: there the edits count when they are for all
+ * recipients; else the message goes to all, since a refusal that nobody is told of would lose mail, and a bounce for it
+ * would go to whom a forged sender names.
  */
 import type { Edit } from '../hook/contract.ts';
 import { Reply } from '../wire/reply.ts';
@@ -26,11 +27,14 @@ export function refuseRecipients(
   edits: readonly Edit[],
 ): { readonly refusals: Refusals; readonly everybody: Reply | undefined } {
   const refused = new Map<string, Reply>();
+  const causes = new Map<Reply, string | undefined>();
   for (const edit of edits) {
     if (edit.edit !== 'reject-recipient' && edit.edit !== 'defer-recipient') continue;
     const key = edit.address.toLowerCase();
     const reply = refusalOf({ ...edit, kind: edit.edit === 'reject-recipient' ? 'reject' : 'defer', evidence: [], edits: [] });
-    if (reply !== undefined && !refused.has(key)) refused.set(key, reply);
+    if (reply === undefined || refused.has(key)) continue;
+    refused.set(key, reply);
+    causes.set(reply, edit.cause);
   }
   if (refused.size === 0) return { refusals: NOBODY, everybody: undefined };
   // Where each RCPT leads: an address may be reached by two of them, and be refused under either name.
@@ -47,15 +51,19 @@ export function refuseRecipients(
     conversation.log('info', 'smtp.recipient-verdicts-unheard', { recipients: [...refused.keys()] });
     return { refusals: NOBODY, everybody };
   }
-  for (const [index, reply] of refusals.entries()) {
-    if (reply !== undefined) conversation.logRefusal('message', reply, { recipient: transaction.accepted[index] });
-  }
+  const log = (reply: Reply | undefined, recipient: string | undefined): void => {
+    if (reply !== undefined) conversation.logRefusal('message', reply, { recipient, cause: causes.get(reply) });
+  };
+  for (const [index, reply] of refusals.entries()) log(reply, transaction.accepted[index]);
   const wanted = new Set(led.flatMap(({ targets }, index) => (refusals[index] === undefined ? targets : [])));
   const named = new Set(led.flatMap(({ targets }) => targets));
   for (const key of transaction.recipients.keys()) {
     const address = key.toLowerCase();
     // What a plugin added belongs to no RCPT.
-    if (refused.has(address) || (named.has(address) && !wanted.has(address))) transaction.recipients.delete(key);
+    if (!refused.has(address) && (!named.has(address) || wanted.has(address))) continue;
+    transaction.recipients.delete(key);
+    // Its RCPT leads to others as well, and was not refused: the log alone tells.
+    if (wanted.has(address)) log(refused.get(address), key);
   }
   return { refusals, everybody };
 }
