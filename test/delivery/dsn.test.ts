@@ -207,6 +207,36 @@ describe('an alias for several', () => {
   });
 });
 
+describe('an alias for several of whom nobody can be reached', () => {
+  it('is told of as expanded when the store takes notices again: it was forgotten with the last of them', async () => {
+    const sink = await hop([], { RCPT: '550 5.1.1 nobody' });
+    const recipients = ['a@y.test', 'b@y.test'].map(
+      (address) => ({ address, original: 'team@x.test', notify: ['success', 'failure'], expanded: true }) as const,
+    );
+    let isFull = true;
+    const kept: string[] = [];
+    const rig = rigTo(sink, {
+      ports: {
+        submitNotice: async (_, bytes) => {
+          // Only the first does not fit: the bounce would, and did.
+          if (isFull) {
+            isFull = false;
+            throw new StoreError('PH_STORE_FULL', 'disk full');
+          }
+          kept.push(/^Action: (.*)\r$/m.exec(Buffer.from(bytes).toString())?.[1] ?? '');
+        },
+      },
+    });
+    const outcomes = await rig.outcomes(rig.put({ to: [], envelope: { recipients } }));
+    expect(outcomes).toEqual([0, 1].map((index) => expect.objectContaining({ index, outcome: 'deferred', unexpanded: true })));
+    expect(kept).toEqual([]);
+    const state = { recipients: outcomes.map((one) => ({ ...one, status: 'pending', attempts: 1 })) } as never;
+    const again = await rig.send({ to: [], envelope: { recipients }, state });
+    expect(again).toEqual(['failed: 550 5.1.1 nobody', 'failed: 550 5.1.1 nobody']);
+    expect(kept).toEqual(['expanded', 'failed']);
+  });
+});
+
 describe('what comes back (RET, RFC 3461 §4.3)', () => {
   const refusing = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
 

@@ -108,7 +108,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
       return decided.map((each) => {
         const { one, outcome } = each;
         const isOwed = told.has(each) || (outcome.outcome === 'delivered' && recipientOf(attempt, one).expanded === true);
-        const kept = isOwed ? owe(each) : each;
+        // Somebody has to stay for the expansion to be told with: a failure is then told later, too.
+        const kept = isOwed ? owe(each) : hasFailed(each) && expanded.length > 0 ? putOff(attempt, each) : each;
         return kept.outcome.outcome === 'deferred' ? { ...kept, outcome: { ...kept.outcome, ...unexpanded } } : kept;
       });
     }
@@ -217,8 +218,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   return async (attempt, settled) => {
     const { envelope } = attempt;
     let decided: readonly Decided[] = settled.map((one) => decide(attempt, one));
-    if (decided.some(hasFailed)) decided = await bounce(attempt, decided);
     if (asksForMore(attempt)) decided = await confirm(attempt, decided);
+    if (decided.some(hasFailed)) decided = await bounce(attempt, decided);
     if (decided.some(isDeferred)) decided = await warn(attempt, decided);
     try {
       await queue.settle(
