@@ -237,6 +237,27 @@ describe('an alias for several of whom nobody can be reached', () => {
   });
 });
 
+describe('a notice to an address beyond ASCII', () => {
+  const internal = { listener: 'internal', clientAddress: '', clientPort: 0, helo: '', protocol: 'SMTP', sessionId: 's' };
+  const notice = { from: '', to: ['jörg@y.test'], envelope: { origin: internal, smtpUtf8: true } } as const;
+
+  it('goes with SMTPUTF8 where its own way offers that, wherever the message could not go', async () => {
+    const sink = await hop(['8BITMIME', 'SMTPUTF8']);
+    expect(await rigTo(sink).send(notice)).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(asked(sink)).toEqual([
+      'MAIL FROM:<> BODY=8BITMIME SMTPUTF8',
+      `RCPT TO:<${Buffer.from('jörg').toString('latin1')}@y.test>`,
+    ]);
+  });
+
+  it('is told to the operator where it does not: it went without a word', async () => {
+    const rig = rigTo(await hop(['8BITMIME']));
+    expect(await rig.send(notice)).toEqual([expect.stringMatching(/^failed: 553 5\.6\.7/)]);
+    expect(rig.events).toEqual(expect.arrayContaining(['delivery.notice.lost', '+delivery.notice.lost']));
+    expect(rig.bounces).toEqual([]);
+  });
+});
+
 describe('what comes back (RET, RFC 3461 §4.3)', () => {
   const refusing = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
 

@@ -203,6 +203,11 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
       }
       case 'failed':
         log.warn('delivery.failed', fields);
+        // Nobody is told of a notice, so the operator has to be: its reader waits for nothing else.
+        if (envelope.reversePath === '' && envelope.origin.listener === 'internal') {
+          counters.add('delivery.notice.lost');
+          log.error('delivery.notice.lost', fields);
+        }
         if (hooks.bounced !== null) report('bounced', () => hooks.bounced?.(facts()));
     }
   }
