@@ -112,6 +112,7 @@ export async function playPop3Dialog(
     await settled(session);
     if (output.text !== step.expected && late === undefined) late = { expected: step.expected, said: output.text };
   }
+  if (output.changed) throw new Error('bytes were changed while they were sent');
   const closed = output.closed;
   session.closed();
   await settled(session);

@@ -2,6 +2,7 @@
  * Ports for a POP3 session that lives in a test: one maildrop in memory, two users, and a record of what was locked,
  * deleted, logged and counted. Used by test/dialogs/pop3 and test/fuzz.
  */
+import { BufferPool } from '@posthorn/core/wire/buffer-pool';
 import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
 import { asciiHeader, endOfHeader } from '@posthorn/core/mail/ascii-header';
@@ -97,7 +98,18 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
           ? { uidl, sizeBytes }
           : { uidl, sizeBytes, surrogateBytes: sizeBytes - header.length + surrogate.length };
       }),
-      readWhole: (index) => (options.streamBytes === undefined ? later(bytesOf(index)) : undefined),
+      readWhole(index) {
+        if (options.streamBytes !== undefined) return undefined;
+        const bytes = bytesOf(index);
+        kit.reading++;
+        return later({
+          bytes,
+          giveBack() {
+            kit.reading--;
+            bytes.fill('?');
+          },
+        });
+      },
       sizeOf: (index) => drop.messages[index]!.sizeBytes,
       async *read(index) {
         kit.reading++;
@@ -105,7 +117,10 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
           const bytes = bytesOf(index);
           for (let at = 0; at < bytes.length; at += options.streamBytes ?? 1000) {
             if (at >= (options.breaksAt ?? Infinity)) throw new Error('breaks off, as the test wants it');
-            yield await later(bytes.subarray(at, at + (options.streamBytes ?? 1000)));
+            const lent = Buffer.from(bytes.subarray(at, at + (options.streamBytes ?? 1000)));
+            yield await later(lent);
+            // It is the drop's again: whoever still needs it has what another message put there.
+            lent.fill('?');
           }
         } finally {
           kit.reading--;
@@ -135,6 +150,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
       hooks: { ...NO_HOOKS, ...options.hooks },
       maildrops: { open: () => later(open()) },
       retention: { ...NEVER, ...options.retention },
+      buffers: new BufferPool(),
       authenticator: createTestAuthenticator({
         names: ['alice', 'bob', 'jürgen'],
         password: 'secret word',

@@ -263,12 +263,25 @@ export class RecordingOutput implements SessionOutput {
   /** What `write` says. */
   open = true;
 
-  write(bytes: Uint8Array): boolean {
+  /** What was given to be sent was changed before it was. */
+  changed = false;
+
+  write(bytes: Uint8Array, taken?: () => void): boolean {
     if (this.closed) throw new Error('written to after close');
+    if (taken !== undefined) this.#send(bytes, Buffer.from(bytes), taken);
     this.text += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     this.writes += 1;
     return this.open;
   }
+  /** A peer that reads slowly takes it when it is open again. */
+  #send(bytes: Uint8Array, given: Buffer, taken: () => void): void {
+    setImmediate(() => {
+      this.changed ||= !given.equals(bytes);
+      if (this.open || this.closed) taken();
+      else this.#send(bytes, given, taken);
+    });
+  }
+
   startTls(): void {
     this.tlsStarts += 1;
   }

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { BufferPool } from '@posthorn/core/wire/buffer-pool';
 import { createMaildropOpener } from '@posthorn/core/maildrop/opener';
 import { maildirOf, type Posthorn, startPosthorn } from '../lib/server.ts';
 
@@ -73,7 +74,14 @@ it('brings mail into a maildrop that somebody has open', async () => {
   const clock = { now: () => Date.now(), monotonic: () => performance.now(), after: () => () => undefined };
   const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, with: () => log };
   const lockDirectory = join(server.folder, 'test-locks');
-  const opener = createMaildropOpener({ root: join(server.dataFolder, 'mail'), lockDirectory, tag: 'test', clock, log });
+  const opener = createMaildropOpener({
+    root: join(server.dataFolder, 'mail'),
+    lockDirectory,
+    tag: 'test',
+    buffers: new BufferPool(),
+    clock,
+    log,
+  });
   const opened = await opener.open('bob');
   if (!opened.ok) throw new Error(opened.why);
   const source = join(server.folder, 'source');

@@ -191,3 +191,40 @@ test('answers for a peer that takes none are not held without end', () => {
   expect(state.ended).toEqual(['peer does not read']);
   expect(accepted.destroyed).toBe(true);
 });
+
+test('says when bytes are taken: once, also those of a peer that is gone, and those that are never sent', async () => {
+  let output: SessionOutput | undefined;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const connection = new Connection(accepted, {
+    implicitTls: false,
+    tls: undefined,
+    timeouts: TIMEOUTS,
+    memoryShort: () => false,
+    onHandshake: () => undefined,
+    now: () => 0,
+    open(given) {
+      output = given;
+      return { ...answerLines(given), start: () => undefined };
+    },
+    onEnd: () => end(),
+  });
+  connection.start();
+  const taken: string[] = [];
+  const write = (name: string, bytes: number) =>
+    new Promise<void>((resolve) => {
+      output!.write(Buffer.alloc(bytes), () => {
+        taken.push(name);
+        resolve();
+      });
+      expect(taken).not.toContain(name);
+    });
+  await write('at once', 10);
+  // More than the system takes for a peer that reads nothing.
+  client.pause();
+  const large = write('never sent', 3_900_000);
+  const behind = write('behind it', 10);
+  client.destroy();
+  await ended;
+  await Promise.all([large, behind, write('after the end', 10)]);
+  expect(taken.toSorted()).toEqual(['after the end', 'at once', 'behind it', 'never sent']);
+});

@@ -56,7 +56,7 @@ export class Connection {
     this.#socket = socket;
     this.#startedAtMs = this.#lastHeardAtMs = options.now();
     this.#session = options.open({
-      write: (bytes) => this.#write(bytes),
+      write: (bytes, taken) => this.#write(bytes, taken),
       startTls: () => this.#startTls(() => this.#socket.resume()),
       pause: () => void this.#socket.pause(),
       resume: () => void (this.#phase === 'open' && this.#socket.resume()),
@@ -146,10 +146,14 @@ export class Connection {
     socket.on('close', () => this.#end(undefined));
   }
 
-  #write(bytes: Uint8Array): boolean {
-    if (this.#phase !== 'open') return true;
+  #write(bytes: Uint8Array, taken: (() => void) | undefined): boolean {
+    if (this.#phase !== 'open') {
+      if (taken !== undefined) queueMicrotask(taken);
+      return true;
+    }
     this.#lastHeardAtMs = this.#options.now();
-    if (this.#socket.write(bytes)) return true;
+    // Node calls back once, also for what a socket that was destroyed never sent.
+    if (this.#socket.write(bytes, taken && (() => taken()))) return true;
     this.#blocked = true;
     if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#end('peer does not read');
     return false;

@@ -16,6 +16,7 @@ import type { Log } from '../observe/log.ts';
 import { createLocalMailbox } from './deliver.ts';
 import { nodeFileCalls, type FileCalls } from './file-calls.ts';
 import type { LocalMailbox } from './mailbox.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
 import { createMaildropOpener } from './opener.ts';
 
 let root: string;
@@ -109,12 +110,19 @@ describe('a delivery', () => {
     const mailbox = makeMailbox();
     await mailbox.deliver('alice', '01A', HEAD, body('A: 1\r\n'));
     await mailbox.deliver('alice', '01B', HEAD, body('B: 1\r\n'));
-    const opened = await createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 't', clock, log }).open('alice');
+    const opened = await createMaildropOpener({
+      root,
+      lockDirectory: join(root, 'locks'),
+      tag: 't',
+      buffers: new BufferPool(),
+      clock,
+      log,
+    }).open('alice');
     if (!opened.ok) throw new Error('not opened');
     expect(opened.drop.messages.map(({ uidl }) => uidl)).toEqual(['01A.posthorn', '01B.posthorn']);
-    const bytes = await opened.drop.readWhole(1, 1000);
-    expect(Buffer.from(bytes!).toString()).toBe(`${HEAD.toString()}B: 1\r\n`);
-    expect(bytes!.length).toBe(opened.drop.messages[1]!.sizeBytes);
+    const { bytes } = (await opened.drop.readWhole(1, 1000))!;
+    expect(Buffer.from(bytes).toString()).toBe(`${HEAD.toString()}B: 1\r\n`);
+    expect(bytes.length).toBe(opened.drop.messages[1]!.sizeBytes);
     opened.drop.release();
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Log, LogFields } from '../observe/log.ts';
 import { createExpiry, type Expiry } from './expiry.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
 import { createMaildropOpener } from './opener.ts';
 
 const DAY_MS = 86_400_000;
@@ -59,7 +60,14 @@ it('deletes what is older, in the inbox and in quarantine, and nothing else', as
 
 it('leaves a maildrop alone that somebody has open, until the next time', async () => {
   put('new/old', 31);
-  const opener = createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 't', clock, log });
+  const opener = createMaildropOpener({
+    root,
+    lockDirectory: join(root, 'locks'),
+    tag: 't',
+    buffers: new BufferPool(),
+    clock,
+    log,
+  });
   const opened = await opener.open('alice');
   if (!opened.ok) throw new Error('not opened');
   expect(await expiry().expire('alice', 30)).toBe(0);

@@ -9,7 +9,8 @@ import { closeSync, fstatSync, read, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Log } from '../observe/log.ts';
-import type { Maildrop } from '../pop3/ports.ts';
+import type { LentBytes, Maildrop } from '../pop3/ports.ts';
+import type { BufferPool } from '../wire/buffer-pool.ts';
 import type { ListedMessage } from './listing.ts';
 import type { HeldLock } from './lock.ts';
 import { Places } from './places.ts';
@@ -18,7 +19,6 @@ import { CrlfStream, toCrlf } from './wire-form.ts';
 import { forgetSizes } from './wrong-sizes.ts';
 
 const readAsync = promisify(read);
-const CHUNK_BYTES = 64 * 1024;
 /** Deletions between two turns of the loop: about a millisecond. */
 const UNLINKS_PER_TURN = 32;
 /** Longer ones tell nothing of how lines end. */
@@ -32,16 +32,25 @@ export class LockedDrop implements Maildrop {
   readonly #lock: HeldLock;
   readonly #log: Log;
   readonly #noteLogin: () => void;
+  readonly #buffers: BufferPool;
   readonly #places: Places;
   /** Not of the size that the listing says. */
   readonly #wrong = new Set<ListedMessage>();
   #committing = false;
 
-  constructor(maildir: string, messages: readonly ListedMessage[], lock: HeldLock, noteLogin: () => void, log: Log) {
+  constructor(
+    maildir: string,
+    messages: readonly ListedMessage[],
+    lock: HeldLock,
+    buffers: BufferPool,
+    noteLogin: () => void,
+    log: Log,
+  ) {
     this.#maildir = maildir;
     this.messages = messages;
     this.#places = new Places(maildir);
     this.#lock = lock;
+    this.#buffers = buffers;
     this.#log = log;
     this.#noteLogin = noteLogin;
   }
@@ -50,21 +59,25 @@ export class LockedDrop implements Maildrop {
     this.#noteLogin();
   }
 
-  readWhole(index: number, maxBytes: number): Uint8Array | undefined {
+  readWhole(index: number, maxBytes: number): LentBytes | undefined {
     const message = this.#message(index);
     if (message.fileBytes > maxBytes || message.sizeBytes > maxBytes) return undefined;
     const file = this.#places.open(message);
+    // One byte more than there should be: whether the file is as long as its name says takes no call of its own.
+    const room = message.fileBytes + 1;
+    const buffer = this.#buffers.take(room);
+    const giveBack = () => this.#buffers.give(buffer);
+    let lent: LentBytes | undefined;
     try {
-      // One byte more than there should be: whether the file is as long as its name says takes no call of its own.
-      const buffer = Buffer.allocUnsafe(message.fileBytes + 1);
-      const length = readFully(file, buffer);
+      const length = readFully(file, buffer, room);
       if (length > message.fileBytes) return undefined;
       const bytes = buffer.subarray(0, length);
       const sent = isWireForm(message, bytes) ? bytes : toCrlf(bytes);
       this.#check(message, sent.length);
-      return sent;
+      return (lent = { bytes: sent, giveBack });
     } finally {
       closeSync(file);
+      if (lent === undefined) giveBack();
     }
   }
 
@@ -73,7 +86,7 @@ export class LockedDrop implements Maildrop {
     const file = this.#places.open(message);
     try {
       const begin = Buffer.allocUnsafe(FIRST_LINE_BYTES);
-      const bytes = begin.subarray(0, readFully(file, begin));
+      const bytes = begin.subarray(0, readFully(file, begin, FIRST_LINE_BYTES));
       if (isWireForm(message, bytes) && fstatSync(file).size === message.fileBytes) return message.sizeBytes;
     } finally {
       closeSync(file);
@@ -102,11 +115,11 @@ export class LockedDrop implements Maildrop {
   async *read(index: number): AsyncGenerator<Uint8Array> {
     const message = this.#message(index);
     const file = this.#places.open(message);
+    const buffer = this.#buffers.take();
     try {
       let lines: CrlfStream | undefined;
       for (let begun = false; ; begun = true) {
-        const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-        const { bytesRead } = await readAsync(file, buffer, 0, CHUNK_BYTES, null);
+        const { bytesRead } = await readAsync(file, buffer, 0, buffer.length, null);
         if (bytesRead === 0) break;
         const chunk = buffer.subarray(0, bytesRead);
         if (!begun && !isWireForm(message, chunk)) lines = new CrlfStream();
@@ -115,6 +128,7 @@ export class LockedDrop implements Maildrop {
       const rest = lines?.end();
       if (rest !== undefined && rest.length > 0) yield rest;
     } finally {
+      this.#buffers.give(buffer);
       closeSync(file);
     }
   }
@@ -209,11 +223,11 @@ function sumOf(messages: readonly ListedMessage[]): number {
   return messages.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
 }
 
-/** Reads until the buffer is full or the file ends. @returns bytes read. */
-function readFully(file: number, buffer: Uint8Array): number {
+/** Reads so many bytes, or all there are. @returns bytes read. */
+function readFully(file: number, buffer: Uint8Array, wanted: number): number {
   let length = 0;
-  while (length < buffer.length) {
-    const bytesRead = readSync(file, buffer, length, buffer.length - length, null);
+  while (length < wanted) {
+    const bytesRead = readSync(file, buffer, length, wanted - length, null);
     if (bytesRead === 0) break;
     length += bytesRead;
   }

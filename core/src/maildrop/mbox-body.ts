@@ -3,6 +3,7 @@
  * quoted before, gets a `>`. A CR before CRLF keeps that line's end as it is: so MboxSplitter and CRLF line ends give the
  * very bytes back. Works over chunk borders. Pure.
  */
+import { bufferOf } from '../wire/buffer-of.ts';
 
 const LF = 10;
 const CR = 13;
@@ -30,9 +31,7 @@ export class MboxBody {
   }
 
   #shorten(chunk: Uint8Array): Buffer {
-    const bytes = this.#cr
-      ? Buffer.concat([Buffer.from('\r'), chunk])
-      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const bytes = this.#cr ? Buffer.concat([Buffer.from('\r'), chunk]) : bufferOf(chunk);
     const pieces: Uint8Array[] = [];
     let from = 0;
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) {

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Log } from '../observe/log.ts';
 import type { Maildrop, MaildropOpener } from '../pop3/ports.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
 import { clearThreadLocks, createMaildropOpener } from './opener.ts';
 
 let root: string;
@@ -42,7 +43,7 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 function makeOpener(): MaildropOpener {
-  return createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 'test', clock, log });
+  return createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 'test', buffers: new BufferPool(), clock, log });
 }
 
 async function openDrop(user = 'alice', by = opener): Promise<Maildrop> {
@@ -62,8 +63,10 @@ async function readAll(drop: Maildrop, index: number): Promise<string> {
 }
 
 async function whole(drop: Maildrop, index: number, maxBytes = 1e6): Promise<string | undefined> {
-  const bytes = await drop.readWhole(index, maxBytes);
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString('latin1');
+  const lent = await drop.readWhole(index, maxBytes);
+  const text = lent === undefined ? undefined : Buffer.from(lent.bytes).toString('latin1');
+  lent?.giveBack();
+  return text;
 }
 
 /** Folder times of an hour ago, so that a listing may be remembered. */
@@ -121,7 +124,14 @@ describe('opening', () => {
   });
 
   it('is refused while another session has it, until that thread is known to be dead', async () => {
-    const other = createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 'other', clock, log });
+    const other = createMaildropOpener({
+      root,
+      lockDirectory: join(root, 'locks'),
+      tag: 'other',
+      buffers: new BufferPool(),
+      clock,
+      log,
+    });
     await openDrop('alice', other);
     expect(await opener.open('alice')).toEqual({ ok: false, why: 'in-use' });
     expect(clearThreadLocks(join(root, 'locks'), 'third', 'test')).toBe(0);
@@ -136,6 +146,7 @@ describe('opening', () => {
         root,
         lockDirectory: join(root, 'locks'),
         tag,
+        buffers: new BufferPool(),
         loginDelayMs: 60_000,
         clock: { ...clock, now: () => nowMs },
         log,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Clock } from '../mail/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { MaildropOpener, OpenResult } from '../pop3/ports.ts';
+import type { BufferPool } from '../wire/buffer-pool.ts';
 import { stampOf } from './folder-stamp.ts';
 import { listMessages, type ListedMessage } from './listing.ts';
 import { ListingCache, type Stamps } from './listing-cache.ts';
@@ -29,6 +30,8 @@ export interface MaildropOpenerOptions {
   readonly loginDelayMs?: number;
   /** Messages in remembered listings, in all; some 250 bytes each. */
   readonly maxRememberedMessages?: number;
+  /** What messages are read into. */
+  readonly buffers: BufferPool;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -113,7 +116,8 @@ class Opener implements MaildropOpener {
   }
 
   #opened(user: string, maildir: string, messages: readonly ListedMessage[], lock: HeldLock): OpenResult {
-    return { ok: true, drop: new LockedDrop(maildir, messages, lock, () => this.#noteLogin(user), this.#options.log) };
+    const noteLogin = () => this.#noteLogin(user);
+    return { ok: true, drop: new LockedDrop(maildir, messages, lock, this.#options.buffers, noteLogin, this.#options.log) };
   }
 
   #noteLogin(user: string): void {

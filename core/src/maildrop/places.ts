@@ -88,10 +88,11 @@ export class Places {
 
   /** Where it was, and where it most likely went: no folder has to be read for that. */
   #near<T>(message: ListedMessage, act: (path: string) => T): T | undefined {
+    const there = ifThere(() => act(this.#pathOf(message)));
+    if (there !== undefined) return there;
     const base = baseOf(message);
-    const likely = LIKELY.map(([folder, flags]) => join(this.#maildir, folder, base + flags));
-    for (const path of [this.#pathOf(message), ...likely]) {
-      const result = ifThere(() => act(path));
+    for (const [folder, flags] of LIKELY) {
+      const result = ifThere(() => act(join(this.#maildir, folder, base + flags)));
       if (result !== undefined) return result;
     }
     return undefined;
@@ -121,7 +122,8 @@ export class Places {
   }
 
   #pathOf({ folder, name }: ListedMessage): string {
-    return join(this.#maildir, folder, name);
+    // Each RETR opens one: `join` looks at every character of it.
+    return `${this.#maildir}/${folder}/${name}`;
   }
 }
 

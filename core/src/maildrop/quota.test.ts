@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Log } from '../observe/log.ts';
 import { createLocalMailbox } from './deliver.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
 import { createMaildropOpener } from './opener.ts';
 import { createQuota, type Quota } from './quota.ts';
 import { noteUsage, readUsage } from './usage.ts';
@@ -91,7 +92,14 @@ it('notes what is delivered and what a session deletes, as other programs of Mai
   await mailbox.deliver('alice', 'ID2', Buffer.from('A: 1\r\n'), body('\r\ny\r\n'), { sizeBytes: 5 });
   settle();
   expect(readUsage(maildir, QUOTA)).toMatchObject({ bytes: 22, messages: 2 });
-  const opener = createMaildropOpener({ root, lockDirectory: join(root, 'locks'), tag: 't', clock, log });
+  const opener = createMaildropOpener({
+    root,
+    lockDirectory: join(root, 'locks'),
+    tag: 't',
+    buffers: new BufferPool(),
+    clock,
+    log,
+  });
   const opened = await opener.open('alice');
   if (!opened.ok) throw new Error('not opened');
   await opened.drop.commit([0]);

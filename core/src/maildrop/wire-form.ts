@@ -3,6 +3,7 @@
  * that form; files that other programs put into a Maildir have LF. Used to count such files once, and to serve them.
  * Works on bytes and over chunk borders; a CR that no LF follows stays what it is.
  */
+import { bufferOf } from '../wire/buffer-of.ts';
 
 const LF = 10;
 const CR = 13;
@@ -19,9 +20,7 @@ export class WireCounter {
   push(chunk: Uint8Array): void {
     const length = chunk.length;
     if (length === 0) return;
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
-      if ((at === 0 ? this.#last : chunk[at - 1]) !== CR) this.#bareLfs++;
-    }
+    this.#bareLfs += countBareLfs(chunk, this.#last);
     this.#last = chunk[length - 1] ?? 0;
     this.fileBytes += length;
   }
@@ -45,22 +44,39 @@ export class CrlfStream {
   /** @returns the chunk itself where nothing is to be changed. */
   push(chunk: Uint8Array): Uint8Array {
     if (chunk.length === 0) return chunk;
-    const pieces: Uint8Array[] = [];
-    let from = 0;
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
-      if ((at === 0 ? this.#last : chunk[at - 1]) === CR) continue;
-      pieces.push(chunk.subarray(from, at), CRLF);
-      from = at + 1;
-    }
+    const last = this.#last;
     this.#last = chunk[chunk.length - 1];
-    if (pieces.length === 0) return chunk;
-    pieces.push(chunk.subarray(from));
-    return Buffer.concat(pieces);
+    const bareLfs = countBareLfs(chunk, last);
+    return bareLfs === 0 ? chunk : withCrs(bufferOf(chunk), last, bareLfs);
   }
 
   end(): Uint8Array {
     return this.#last === undefined || this.#last === LF ? NOTHING : CRLF;
   }
+}
+
+/** @param last the byte before the chunk. */
+function countBareLfs(chunk: Uint8Array, last: number | undefined): number {
+  let count = 0;
+  for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
+    if ((at === 0 ? last : chunk[at - 1]) !== CR) count++;
+  }
+  return count;
+}
+
+/** Counted before, then copied line by line into place: no piece of it becomes an object of its own. */
+function withCrs(chunk: Buffer, last: number | undefined, bareLfs: number): Buffer {
+  const made = Buffer.allocUnsafe(chunk.length + bareLfs);
+  let from = 0;
+  let to = 0;
+  for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
+    if ((at === 0 ? last : chunk[at - 1]) === CR) continue;
+    to += chunk.copy(made, to, from, at);
+    made[to++] = CR;
+    from = at;
+  }
+  chunk.copy(made, to, from);
+  return made;
 }
 
 /** A whole message with CRLF line ends. */

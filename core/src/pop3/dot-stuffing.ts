@@ -3,6 +3,7 @@
  * and the end is CRLF, a dot, CRLF, also after a message that does not end in CRLF. Used by RETR and TOP.
  * Finds such lines by scanning for LF and dot together; where there is none, chunks pass through untouched.
  */
+import { bufferOf } from '../wire/buffer-of.ts';
 
 const LF = 10;
 const CR = 13;
@@ -19,7 +20,7 @@ export class DotStuffing {
   push(chunk: Uint8Array): Uint8Array {
     const length = chunk.length;
     if (length === 0) return chunk;
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, length);
+    const bytes = bufferOf(chunk);
     const firstDot = this.#last === LF && bytes[0] === DOT ? 0 : firstAfterLf(bytes);
     this.#lastButOne = length > 1 ? bytes[length - 2]! : this.#last;
     this.#last = bytes[length - 1]!;

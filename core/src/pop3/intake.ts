@@ -2,6 +2,7 @@
  * What the peer sends, on its way in: cut into lines, and kept aside (bounded) while the session may take none; then the
  * connection is told to read no more. Made by the session; nothing that a client sent ahead of TLS survives it.
  */
+import { bufferOf } from '../wire/buffer-of.ts';
 import { Backlog } from '../wire/backlog.ts';
 import { LineReader, type LineEvent } from '../wire/line-reader.ts';
 import type { SessionOutput } from '../wire/session.ts';
@@ -38,7 +39,7 @@ export class Intake {
 
   /** @param chunk the caller's: what is needed of it later is copied. @returns false when too much was sent ahead. */
   feed(chunk: Uint8Array): boolean {
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const bytes = bufferOf(chunk);
     let used = 0;
     if (this.#taker.ready) {
       used = this.#consume(bytes);

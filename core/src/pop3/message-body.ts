@@ -6,7 +6,7 @@
 import type { Conversation, TransactionState } from './conversation.ts';
 import { stuffChunks, stuffWhole } from './dot-stuffing.ts';
 import { fail, type Outcome } from './outcome.ts';
-import type { Maildrop } from './ports.ts';
+import type { LentBytes, Maildrop } from './ports.ts';
 import { surrogateOf, withSurrogateHeader } from './surrogate.ts';
 import type { TopCutter } from './top-cutter.ts';
 import { when } from './when.ts';
@@ -27,15 +27,28 @@ export function sendMessage(
   reply: (sizeBytes: number) => Outcome,
 ): Outcome | Promise<Outcome> {
   try {
-    const sent = when(drop.readWhole(index, WHOLE_BYTES), (read) => {
-      if (read === undefined) return stream(c, drop, index, cutter, reply);
-      const bytes = c.utf8 ? read : surrogateOf(read);
-      const wanted = cutter === undefined ? bytes : (cutter.take(bytes) ?? bytes);
-      return { ...reply(octets(bytes)), body: stuffWhole(wanted) };
-    });
+    const sent = when(drop.readWhole(index, WHOLE_BYTES), (lent) =>
+      lent === undefined ? stream(c, drop, index, cutter, reply) : whole(c, lent, cutter, reply),
+    );
     return sent instanceof Promise ? sent.catch((error: unknown) => gone(c, index, error)) : sent;
   } catch (error) {
     return gone(c, index, error);
+  }
+}
+
+function whole(
+  c: Conversation,
+  { bytes, giveBack }: LentBytes,
+  cutter: TopCutter | undefined,
+  reply: (sizeBytes: number) => Outcome,
+): Outcome {
+  try {
+    const message = c.utf8 ? bytes : surrogateOf(bytes);
+    const wanted = cutter === undefined ? message : (cutter.take(message) ?? message);
+    return { ...reply(octets(message)), body: stuffWhole(wanted), giveBack };
+  } catch (error) {
+    giveBack();
+    throw error;
   }
 }
 

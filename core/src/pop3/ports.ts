@@ -4,6 +4,7 @@ import type { Clock } from '../mail/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
+import type { BufferPool } from '../wire/buffer-pool.ts';
 
 /** One message of an open maildrop; numbers of RFC 1939 are the index plus one. */
 export interface DropMessage {
@@ -14,16 +15,22 @@ export interface DropMessage {
   readonly surrogateBytes?: number;
 }
 
+/** Bytes that are the caller's until he gives them back, once; then another message is read into the same place. */
+export interface LentBytes {
+  readonly bytes: Uint8Array;
+  giveBack(): void;
+}
+
 /** A locked maildrop: a snapshot that stays as it was opened. Answers at once where nothing has to be waited for. */
 export interface Maildrop {
   readonly messages: readonly DropMessage[];
-  /** The bytes of message `index` with CRLF line ends, in order; each chunk belongs to the caller. Throws when the file is gone. */
+  /** The bytes of message `index` with CRLF line ends, in order; a chunk is the caller's until it asks for the next, or ends. Throws when the file is gone. */
   read(index: number): AsyncIterable<Uint8Array>;
   /**
-   * Small messages at once, without a stream; the bytes belong to the caller.
+   * Small messages at once, without a stream.
    * @returns undefined when it is larger than `maxBytes`, or longer than it was said to be: then use `read`. Throws when the file is gone.
    */
-  readWhole(index: number, maxBytes: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  readWhole(index: number, maxBytes: number): LentBytes | undefined | Promise<LentBytes | undefined>;
   /** Octets that `read` gives, counted where the file is not what the listing said. Throws or rejects when it is gone. */
   sizeOf(index: number): number | Promise<number>;
   /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
@@ -81,6 +88,8 @@ export interface Pop3Ports {
   readonly maildrops: MaildropOpener;
   readonly authenticator: Authenticator;
   readonly retention: Retention;
+  /** Where long replies are gathered. */
+  readonly buffers: BufferPool;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;

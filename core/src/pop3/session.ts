@@ -47,7 +47,7 @@ class Pop3Session implements Session, LineTaker {
   constructor(conversation: Conversation, output: SessionOutput) {
     this.#conversation = conversation;
     this.#output = output;
-    this.#replies = new Replies(output);
+    this.#replies = new Replies(output, conversation.ports.buffers);
     this.#intake = new Intake(this, output, conversation.profile.maxLineBytes);
   }
 
@@ -146,16 +146,18 @@ class Pop3Session implements Session, LineTaker {
   }
 
   #apply(outcome: Outcome): void {
-    const { state, line, body, stream, fault, after, next } = outcome;
+    const { state, line, body, giveBack, stream, fault, after, next } = outcome;
     if (this.#waiting === 'over') {
       // The peer left while it was logged in.
       if (state?.at === 'transaction') state.drop.release();
+      giveBack?.();
       return;
     }
     const { conduct, profile, ports } = this.#conversation;
     this.#conversation.settle(outcome);
     this.#say(line);
     for (const piece of body ?? []) this.#replies.add(piece);
+    giveBack?.();
     if (fault) conduct.errors += 1;
     const { excess } = conduct;
     if (excess !== undefined) {
@@ -244,8 +246,6 @@ class Pop3Session implements Session, LineTaker {
     this.#intake.clear();
     this.#replies.flush();
     this.#waiting = 'over';
-    // Whoever waits for room finds that it is over.
-    this.#replies.drained();
     this.#output.close();
   }
 }

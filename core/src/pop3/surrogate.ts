@@ -4,6 +4,7 @@
  */
 import { isAscii } from 'node:buffer';
 import { asciiHeader, endOfHeader } from '../mail/ascii-header.ts';
+import { bufferOf } from '../wire/buffer-of.ts';
 
 /** A longer header stays in the maildrop until the client says UTF8. */
 const MAX_HEADER_BYTES = 512 * 1024;
@@ -25,6 +26,8 @@ export async function withSurrogateHeader(
 ): Promise<{ readonly first: Uint8Array | undefined; readonly grownBytes: number } | undefined> {
   let read: Buffer = Buffer.alloc(0);
   for (let end = 0; ;) {
+    // What was read so far is the source's again as soon as it is asked for more.
+    if (read.length > 0) read = Buffer.from(read);
     const { done, value } = await source.next();
     if (done !== true) read = read.length === 0 ? bufferOf(value) : Buffer.concat([read, value]);
     end = endOfHeader(read);
@@ -35,8 +38,4 @@ export async function withSurrogateHeader(
     if (header === undefined) return { first: read.length === 0 ? undefined : read, grownBytes: 0 };
     return { first: Buffer.concat([header, read.subarray(end)]), grownBytes: header.length - end };
   }
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -2,8 +2,12 @@
 
 /** What the session tells its owner (dispatch/connection) to do. Bytes written in one turn are joined by the session. */
 export interface SessionOutput {
-  /** The bytes are not copied: the caller leaves them alone from now on. @returns false when the peer reads slowly: the session should hold back long answers until `drained`. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * The bytes are not copied: the caller leaves them alone from now on, or until `taken`.
+   * @param taken called once, later: the bytes are with the system, or will never be, and may be changed again.
+   * @returns false when the peer reads slowly: the session should hold back long answers until `drained`.
+   */
+  write(bytes: Uint8Array, taken?: () => void): boolean;
   /** Start TLS as server now; whatever was read before and not consumed is thrown away by the session (RFC 3207 §6). */
   startTls(): void;
   /** Read no more until `resume`: a verdict is awaited or a buffer is full. */

@@ -1,4 +1,5 @@
 /** The names under which the container knows the ports; each is bound in exactly one place of this room. */
+import type { BufferPool } from '../wire/buffer-pool.ts';
 import type { ServiceIdentifier } from 'inversify';
 import type { Config } from '@posthorn/config';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -29,6 +30,7 @@ export const Names = {
   sink: name<MessageSink>('sink'),
   full: name<SmtpPorts['full']>('full'),
   retention: name<Retention>('retention'),
+  buffers: name<BufferPool>('buffers'),
   maildrops: name<MaildropOpener>('maildrops'),
   smtpPorts: name<SmtpPorts>('smtpPorts'),
   pop3Ports: name<Pop3Ports>('pop3Ports'),

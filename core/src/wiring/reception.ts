@@ -14,6 +14,7 @@ import { createScoring } from '../hook/scoring.ts';
 import type { Clock } from '../mail/clock.ts';
 import { createQuota } from '../maildrop/quota.ts';
 import { createMaildropOpener } from '../maildrop/opener.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { createPop3Session } from '../pop3/session.ts';
@@ -85,11 +86,13 @@ export function wireReception(parts: ReceptionParts): Reception {
   container.bind(Names.scoring).toDynamicValue(() => createScoring(config.scoring));
   container.bind(Names.mayRelay).toDynamicValue(() => createAddressMatcher(config.relay.from));
   container.bind(Names.authenticator).toConstantValue(parts.authenticator);
-  container.bind(Names.maildrops).toDynamicValue(() =>
+  container.bind(Names.buffers).toDynamicValue(() => new BufferPool());
+  container.bind(Names.maildrops).toDynamicValue((context) =>
     createMaildropOpener({
       root: `${config.data}/mail`,
       lockDirectory: parts.lockDirectory,
       tag: parts.threadTag,
+      buffers: context.get(Names.buffers),
       loginDelayMs: config.pop3.loginDelay,
       clock: parts.clock,
       log: parts.log,
@@ -115,6 +118,7 @@ export function wireReception(parts: ReceptionParts): Reception {
     hooks: context.get(Names.pipeline),
     maildrops: context.get(Names.maildrops),
     retention: context.get(Names.retention),
+    buffers: context.get(Names.buffers),
     authenticator: context.get(Names.authenticator),
     clock: parts.clock,
     log: parts.log,

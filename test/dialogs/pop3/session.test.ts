@@ -158,6 +158,10 @@ describe('a peer that does not take its answers', () => {
     expect(session.waitsFor).toBe('verdict');
     expect(kit.reading).toBe(1);
     for (let times = 0; times < 200 && !output.text.endsWith(`+OK 1 ${messages[0]!.text.length}\r\n`); times++) {
+      // It takes a piece and is behind again.
+      output.open = true;
+      await turn();
+      output.open = false;
       session.drained();
       await turn();
     }

@@ -2,6 +2,7 @@
  * The dot transparency of RFC 5321 §4.5.2 on bytes: a dot at the start of a line is doubled, the end is a lone dot.
  * Called by remote/client. Searches for CRLF-dot with indexOf and copies whole ranges; there are no strings and no lines.
  */
+import { bufferOf } from '../../wire/buffer-of.ts';
 
 const CR = 13;
 const LF = 10;
@@ -13,16 +14,12 @@ function nextLeadingDot(bytes: Buffer, at: number): number {
   return found < 0 ? -1 : found + 2;
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 /**
  * A whole small message as it goes over the wire, and what is to follow it, in one buffer: one write.
  * @param following commands right behind the final dot, or nothing
  */
 export function stuffWhole(message: Uint8Array, following: string): Buffer {
-  const bytes = asBuffer(message);
+  const bytes = bufferOf(message);
   const size = bytes.length;
   const ended = size === 0 || (size >= 2 && bytes[size - 2] === CR && bytes[size - 1] === LF);
   const tail = `${ended ? '' : '\r\n'}.\r\n${following}`;
@@ -54,7 +51,7 @@ export class DotStuffer {
 
   /** @returns the chunk with its dots doubled; the chunk itself where there are none */
   push(chunk: Uint8Array): Uint8Array {
-    const bytes = asBuffer(chunk);
+    const bytes = bufferOf(chunk);
     if (bytes.length === 0) return bytes;
     const dots: number[] = [];
     if (this.#before === CR && this.#last === LF && bytes[0] === DOT) dots.push(0);
