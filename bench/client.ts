@@ -43,6 +43,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
   const delivery = createDelivery(
     {
       queue: {
+        takeLate: async () => [],
         async takeDue(limit) {
           const some: DueMessage[] = [];
           while (some.length < limit && made < count && made - settled < window) some.push(dueMessage(made++));

@@ -63,6 +63,7 @@ function deliver(queue: Queue, ids: string, over: Partial<DeliveryPorts> & { set
     ports: {
       queue: {
         takeDue: async (limit) => (await queue.takeDue(limit)).filter((due) => due.envelope.id === 'M1'),
+        takeLate: (limit) => queue.takeLate(limit),
         onDue: (then) => queue.onDue(then),
         body: (id) => queue.body(id),
         nextAttempt: (...args) => queue.nextAttempt(...args),

@@ -281,6 +281,21 @@ describe('what comes back (RET, RFC 3461 §4.3)', () => {
 describe('a delay', () => {
   const old = (hours: number): Partial<Envelope> => ({ receivedAtMs: systemClock.now() - hours * HOUR });
   const slow = async (): Promise<Rig> => rigTo(await hop([], { RCPT: '451 4.2.0 later' }));
+  it('is told at its age, not with the retry that comes after it', async () => {
+    const rig = await slow();
+    // The next retry is in a minute; the warning is due in ten seconds.
+    const envelope = ask({}, { receivedAtMs: systemClock.now() - 4 * HOUR + 10_000 });
+    const nextOf = async (over: Partial<Envelope>): Promise<number> => {
+      const [outcome] = await rig.outcomes(rig.put({ to: [], envelope: { ...envelope, ...over } }));
+      return outcome?.outcome === 'deferred' ? outcome.nextAttemptAtMs : 0;
+    };
+    expect(await nextOf({})).toBe(envelope.receivedAtMs! + 4 * HOUR);
+    const later = systemClock.now() + 50_000;
+    expect(await nextOf(ask({ notify: ['failure'] }))).toBeGreaterThan(later);
+    expect(await nextOf({ reversePath: '' })).toBeGreaterThan(later);
+    expect(rig.bounces).toEqual([]);
+  });
+
   const tried = (warned?: number): never =>
     ({
       recipients: [{ status: 'pending', attempts: 3, nextAttemptAtMs: 0, ...(warned === undefined ? {} : { warned }) }],
@@ -402,6 +417,41 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     const state = { recipients: [{ status: 'pending', attempts: 1, nextAttemptAtMs: 0, late: true }] } as const;
     await rig.send({ to: [], envelope, state });
     expect(rig.bounces).toHaveLength(1);
+  });
+
+  it('is kept while nothing goes out, too: who is late is told so, and not tried', async () => {
+    const throughput = { deliveryConcurrency: 0, deliveryConcurrencyPerDestination: 1 };
+    const sink = await hop(['DELIVERBY']);
+    const rig = rigTo(sink, { config: { throughput } });
+    const over = systemClock.now() - 1;
+    expect(await rig.send({ to: [], envelope: ask({}, by('return', over)), late: true })).toEqual([
+      'failed: 554 5.4.7 the time in which it was to be delivered is over',
+    ]);
+    expect(await rig.send({ to: [], envelope: ask({}, by('notify', over)), late: true })).toEqual([
+      'deferred: 451 4.3.2 deliveries are held here',
+    ]);
+    expect(actions(rig)).toEqual(['failed', 'delayed']);
+    expect(sink.commands).toEqual([]);
+  });
+
+  it('is kept while the destination has no place: its time went by in the line', async () => {
+    const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 1 };
+    const sink = await hop(['DELIVERBY'], { dot: 'silent' });
+    const rig = rigTo(sink, { config: { throughput } });
+    rig.put({ to: ['first@y.test'] });
+    await expect.poll(() => sink.commands).toContain('0 DATA');
+    // The second waits behind the first on its connection, as prepared; the others for a place.
+    rig.put({ to: ['second@y.test'] });
+    const soon = systemClock.now() + 100;
+    const [returned, told] = await Promise.all([
+      rig.send({ to: [], envelope: ask({}, by('return', soon)) }),
+      rig.send({ to: [], envelope: ask({}, by('notify', soon)) }),
+    ]);
+    expect([returned, told]).toEqual([
+      [expect.stringMatching(/^failed: 554 5\.4\.7 its time is over, at last: 451 4\.4\.7 no connection was free/)],
+      [expect.stringMatching(/^deferred: 451 4\.4\.7 no connection was free/)],
+    ]);
+    expect(actions(rig).toSorted()).toEqual(['delayed', 'failed']);
   });
 
   it('is in time in a mailbox, by LMTP too, whatever that offers', async () => {

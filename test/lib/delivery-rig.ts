@@ -20,6 +20,8 @@ export interface RigMessage {
   readonly envelope?: Partial<Envelope>;
   /** What came of earlier attempts. */
   readonly state?: DeliveryState;
+  /** It is taken as what is late, not as what is due. */
+  readonly late?: boolean;
 }
 
 export interface Bounced {
@@ -92,6 +94,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const bodies = new Map<string, Buffer>();
   const envelopes = new Map<string, Envelope>();
   const waiting: DueMessage[] = [];
+  const late: DueMessage[] = [];
   const settled = new Map<string, Outcome[]>();
   const waiters = new Map<string, (outcomes: readonly Outcome[]) => void>();
   const bounces: Bounced[] = [];
@@ -107,6 +110,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const ports: DeliveryPorts = {
     queue: {
       takeDue: async (limit) => waiting.splice(0, limit),
+      takeLate: async (limit) => late.splice(0, limit),
       onDue(then) {
         wake = then;
         if (waiting.length > 0) then();
@@ -184,7 +188,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   });
   delivery.start();
 
-  function put({ from = 'sender@example.test', to, text = MESSAGE, envelope, state }: RigMessage): string {
+  function put({ from = 'sender@example.test', to, text = MESSAGE, envelope, state, late: isLate = false }: RigMessage): string {
     const id = `id${++count}`;
     const body = typeof text === 'string' ? Buffer.from(text, 'latin1') : Buffer.from(text);
     bodies.set(id, body);
@@ -199,7 +203,7 @@ export function makeRig(options: RigOptions = {}): Rig {
       ...envelope,
     };
     envelopes.set(id, whole);
-    waiting.push({ envelope: whole, state, due: whole.recipients.map((_, index) => index) });
+    (isLate ? late : waiting).push({ envelope: whole, state, due: whole.recipients.map((_, index) => index) });
     wake();
     return id;
   }

@@ -128,9 +128,10 @@ export interface AcceptRequest {
   readonly id: string;
   /** JSON of the envelope. */
   readonly envelope: string;
-  /** What the envelope says of its turn (RFC 6710, RFC 4865). */
+  /** What the envelope says of its turn (RFC 6710, RFC 4865, RFC 2852). */
   readonly priority: number | undefined;
   readonly holdUntilMs: number | undefined;
+  readonly deliverByMs: number | undefined;
   /** Header lines in front, one character for a byte (latin1). */
   readonly prepend: string;
   readonly slab: number;

@@ -57,6 +57,10 @@ export class Attempt {
   untried = false;
   /** A part that is being settled. */
   settling: Promise<void> | undefined;
+  /** Somebody looks at it again before long. */
+  isWatched = false;
+  /** Take back what waits for a connection; for messages that are to be delivered by some time. */
+  readonly withdrawals: (() => void)[] = [];
   /** The sender has still to be told of addresses that became several, if there are any. */
   tellsExpansions: boolean;
   #settled: Settled[] = [];
@@ -82,6 +86,12 @@ export class Attempt {
     const settled = this.#settled;
     this.#settled = [];
     return settled;
+  }
+
+  /** Until the time of BY; Infinity where there is none, or it was over before the attempt. */
+  msLeft(nowMs: number): number {
+    const { deliverBy } = this.envelope;
+    return deliverBy === undefined || deliverBy.atMs <= nowMs ? Infinity : deliverBy.atMs - nowMs;
   }
 
   /** Attempts made for a recipient, with this one. */

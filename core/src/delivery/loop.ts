@@ -60,6 +60,8 @@ const CONGESTED_MS = 5_000;
 const CONGESTED_PAUSE_MS = 250;
 /** Results of a message with a slow recipient are settled without it after this. */
 const PARTIAL_MS = 10_000;
+const HELD: Result = { outcome: 'deferred', reply: '451 4.3.2 deliveries are held here' };
+const NO_PLACE: Result = { outcome: 'deferred', reply: '451 4.4.7 no connection was free for it by its time' };
 /** What is left after everything was ended gets this long to settle. */
 const LAST_MS = 2_000;
 
@@ -114,15 +116,18 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
 
   const mayTake = (): boolean => started && !draining && concurrency > 0 && inFlight < maxInFlight;
 
-  /** Takes while there is room; one at a time. */
+  /** Takes while there is room; one at a time. What is late needs none: mostly there is nothing to do but to tell. */
   async function take(): Promise<void> {
     more = true;
     if (inFlight >= maxInFlight) watchForStuck();
-    if (taking || !mayTake()) return;
+    const mayTakeLate = started && !draining && inFlight < maxInFlight + BATCH;
+    if (taking || !mayTakeLate) return;
     taking = true;
     let congested = false;
     let pauseMs = CONGESTED_PAUSE_MS;
     try {
+      const isHeld = concurrency === 0;
+      for (const due of await queue.takeLate(BATCH)) begin(due, isHeld);
       while (more && !congested && mayTake()) {
         const limit = Math.min(BATCH, maxInFlight - inFlight);
         more = false;
@@ -157,8 +162,11 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     });
   }
 
-  /** @returns true when its destination is congested and it was given back */
-  function begin(due: DueMessage): boolean {
+  /**
+   * @param isHeld nothing goes out now: those who are told of its lateness are told, and no more
+   * @returns true when its destination is congested and it was given back
+   */
+  function begin(due: DueMessage, isHeld = false): boolean {
     const attempt = new Attempt(due);
     inFlight++;
     if (draining) {
@@ -167,6 +175,14 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       return false;
     }
     const indices = sortOut(attempt, clock.now());
+    if (isHeld) {
+      attempt.add(
+        indices,
+        indices.map(() => HELD),
+        'held',
+      );
+      return dispatch(attempt, []);
+    }
     if (hooks.deliver === null) return dispatch(attempt, indices);
     void askDeliverStage(hooks.deliver, attempt, indices, route, ports.log).then((passed) => dispatch(attempt, passed));
     return false;
@@ -186,7 +202,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       return congested;
     }
     attempt.open = starts.length;
-    if (starts.length > 1) watch(attempt);
+    if (starts.length > 1 || attempt.msLeft(clock.now()) < Infinity) watch(attempt);
     for (const start of starts) start();
     return congested;
   }
@@ -221,8 +237,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
         });
       }
-      default:
-        pool.submit(hop, makeJob(attempt, indices, rank));
+      default: {
+        const into = pool;
+        const job = makeJob(attempt, indices, rank);
+        if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(hop, job, NO_PLACE));
+        into.submit(hop, job);
+      }
     }
   }
 
@@ -248,7 +268,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       body: () => queue.body(envelope.id),
       done: (results, nextHop) => groupDone(attempt, indices, results, nextHop),
       split(parts) {
-        if (attempt.open === 1) watch(attempt);
+        watch(attempt);
         attempt.open += parts.length - 1;
         const indicesOf = (part: readonly number[]): number[] => part.map((at) => indices[at]!);
         return parts.map((part) => makeJob(attempt, indicesOf(part), rank));
@@ -268,9 +288,17 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     if (--attempt.open === 0) void finish(attempt, draining ? 0 : CONGESTED_MS);
   }
 
-  /** Settles what is there while other groups go on, so that a crash repeats little. */
+  /**
+   * Settles what is there while other groups go on, so that a crash repeats little, and takes back what waits for a
+   * connection still when its time is over (RFC 2852 §4.1).
+   */
   function watch(attempt: Attempt): void {
-    clock.after(PARTIAL_MS, () => {
+    if (attempt.isWatched) return;
+    attempt.isWatched = true;
+    const msLeft = attempt.msLeft(clock.now());
+    clock.after(Math.min(PARTIAL_MS, msLeft), () => {
+      attempt.isWatched = false;
+      if (attempt.open > 0 && msLeft <= PARTIAL_MS) for (const withdraw of attempt.withdrawals) withdraw();
       if (attempt.open === 0) return;
       const settled = attempt.take();
       if (settled.length > 0) attempt.settling = Promise.resolve(attempt.settling).then(() => settle(attempt, settled));

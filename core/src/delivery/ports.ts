@@ -42,7 +42,9 @@ export type Outcome =
 export interface DueQueue {
   /** Up to `limit` messages that are due, those that go first first; empty when there are none. */
   takeDue(limit: number): Promise<readonly DueMessage[]>;
-  /** Calls `then` whenever something became due, also when it was so before. One listener. */
+  /** Up to `limit` messages that wait, due or not, whose time of BY is over since they wait; handed out as the others. */
+  takeLate(limit: number): Promise<readonly DueMessage[]>;
+  /** Calls `then` whenever something became due or late, also when it was so before. One listener. */
   onDue(then: () => void): void;
   /** The message's bytes in order, CRLF line ends, chunks valid until the next is asked for. */
   body(id: string): AsyncIterable<Uint8Array>;

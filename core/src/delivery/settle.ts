@@ -10,7 +10,7 @@ import type { DeliveryFacts } from '../hook/contract.ts';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import type { Attempt, Settled } from './attempt.ts';
 import { MAX_TOLD } from './notice/build.ts';
-import { type Delay, delay, expansions, failure, type NoticePolicy, success } from './notice/events.ts';
+import { type Delay, delay, expansions, failure, type NoticePolicy, success, warnsAt } from './notice/events.ts';
 import { createSendNotice } from './notice/send.ts';
 import type { Told } from './notice/told.ts';
 import { mayNotify } from './notice/wishes.ts';
@@ -51,8 +51,11 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
         ended: 'late',
       };
     }
-    const nextAttemptAtMs = queue.nextAttempt(attempt.envelope, attempt.count(index));
-    if (nextAttemptAtMs !== undefined) return { one, outcome: { index, outcome, reply, nextAttemptAtMs }, ended: undefined };
+    const next = queue.nextAttempt(attempt.envelope, attempt.count(index));
+    if (next !== undefined) {
+      const nextAttemptAtMs = Math.min(next, warnsAt(attempt.envelope, recipientOf(attempt, one), policy(), clock.now()));
+      return { one, outcome: { index, outcome, reply, nextAttemptAtMs }, ended: undefined };
+    }
     return { one, outcome: { index, outcome: 'failed', reply: `451 4.4.7 given up, at last: ${reply}` }, ended: 'expired' };
   }
 

@@ -101,13 +101,14 @@ function envelope(id: string, recipients = 1, asks: Partial<Envelope> = {}): Env
 }
 
 function accept(id: string, recipients = 1, asks: Partial<Envelope> = {}): Promise<void> {
-  const { priority, hold } = asks;
+  const { priority, hold, deliverBy } = asks;
   return queue.accept({
     id,
     envelope: Buffer.from(JSON.stringify(envelope(id, recipients, asks))),
     pieces: [],
     ...(priority === undefined ? {} : { priority }),
     ...(hold === undefined ? {} : { holdUntilMs: hold.untilMs }),
+    ...(deliverBy === undefined ? {} : { deliverByMs: deliverBy.atMs }),
   });
 }
 
@@ -115,6 +116,9 @@ const heldFor = (delayMs: number): Partial<Envelope> => ({
   hold: { untilMs: clock.nowMs + delayMs, request: `for;${delayMs / 1000}` },
 });
 
+const by = (delayMs: number): Partial<Envelope> => ({
+  deliverBy: { atMs: clock.nowMs + delayMs, mode: 'return', trace: false },
+});
 const idsOf = (due: readonly DueMessage[]): string[] => due.map((one) => one.envelope.id);
 const defer = (index: number, delayMs: number) =>
   ({ index, outcome: 'deferred', reply: '451 4.3.0 later', nextAttemptAtMs: clock.nowMs + delayMs }) as const;
@@ -399,5 +403,45 @@ describe('priority (RFC 6710)', () => {
     clock.advance(18_001);
     await accept('most', 1, { priority: 9 });
     expect(idsOf(await queue.takeDue(1))).toEqual(['least']);
+  });
+});
+
+describe('a message that is to be delivered by some time (RFC 2852)', () => {
+  test('is handed out when that is over, also when it gets no turn: it waited for ever where nothing was taken', async () => {
+    await accept('a', 1, by(5000));
+    await accept('b', 1, by(9000));
+    await accept('c');
+    const before = wakes;
+    clock.advance(4999);
+    expect([wakes, idsOf(await queue.takeLate(10))]).toEqual([before, []]);
+    clock.advance(1);
+    expect(wakes).toBe(before + 1);
+    expect(idsOf(await queue.takeLate(10))).toEqual(['a']);
+    expect(await queue.takeLate(10)).toEqual([]);
+    await queue.settle('a', [deliver(0)]);
+    clock.advance(4000);
+    expect(idsOf(await queue.takeLate(10))).toEqual(['b']);
+    // Told of once: from here on it has a turn like others.
+    queue.release('b', 1000);
+    clock.advance(1000);
+    expect(await queue.takeLate(10)).toEqual([]);
+    expect(idsOf(await queue.takeDue(10))).toEqual(['c', 'b']);
+  });
+
+  test('is so after a restart and while it waits for its next attempt, and not when it was handed out, removed, or held', async () => {
+    for (const [id, over] of Object.entries({ waits: {}, out: {}, gone: {}, held: heldFor(40_000) })) {
+      await accept(id, 1, { ...by(20_000), ...over });
+      clock.advance(1);
+    }
+    await queue.close();
+    queue = makeQueue();
+    await queue.open();
+    queue.onDue(() => wakes++);
+    const taken = idsOf(await queue.takeDue(2));
+    expect(taken).toEqual(['waits', 'out']);
+    await queue.settle('waits', [defer(0, 50_000)]);
+    await queue.remove('gone');
+    clock.advance(20_000);
+    expect(idsOf(await queue.takeLate(10))).toEqual(['waits']);
   });
 });

@@ -11,10 +11,11 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome } from './active.ts';
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
+import { createDeadlines } from './deadlines.ts';
 import { createRecentEnvelopes } from './recent.ts';
 import { firstDueAtMs, recover, type Recovered, wishOf } from './recover.ts';
 import { nextAttemptAt, notPast, type RetryPolicy } from './retry.ts';
-import { createSchedule, FORCED_MS, type Taken, type Wish, wishFor } from './schedule.ts';
+import { createSchedule, FORCED_MS, NO_WISH, type Taken, type Wish, wishFor } from './schedule.ts';
 import { type ListedMessage, type NewMessage, type QueueStore, type StoredMessage, StoreError } from './store.ts';
 
 export type { DueMessage, Outcome } from './active.ts';
@@ -24,6 +25,8 @@ export type { Committed } from './commit.ts';
 export interface QueuedMessage extends NewMessage {
   readonly priority?: number;
   readonly holdUntilMs?: number;
+  /** The time of BY (RFC 2852). */
+  readonly deliverByMs?: number;
 }
 
 export interface QueuePorts {
@@ -58,7 +61,9 @@ export interface Queue {
   accept(message: QueuedMessage): Promise<void>;
   /** Up to `limit` messages that are due, in the order of schedule.ts, handed out until settled or released. */
   takeDue(limit: number): Promise<readonly DueMessage[]>;
-  /** Calls `then` whenever something became due, also when it was so before. One listener. */
+  /** Up to `limit` messages that wait, due or not, whose time of BY is over since they wait; handed out as the others. */
+  takeLate(limit: number): Promise<readonly DueMessage[]>;
+  /** Calls `then` whenever something became due or late, also when it was so before. One listener. */
   onDue(then: () => void): void;
   /** The message's bytes in order, in chunks that are valid until the next is asked for. @throws StoreError */
   body(id: string): AsyncIterable<Uint8Array>;
@@ -101,6 +106,9 @@ export function createQueue(ports: QueuePorts): Queue {
   let cancelTimer: (() => void) | undefined;
   let timerAtMs = Infinity;
   const life = { closed: false };
+  const deadlines = createDeadlines(clock, () => {
+    if (!life.closed) wake?.();
+  });
 
   function disarm(): void {
     cancelTimer?.();
@@ -136,8 +144,11 @@ export function createQueue(ports: QueuePorts): Queue {
     rouse();
   }
 
-  /** Of a message that was handed out: its time has come, or it was let go. */
-  const wishAfter = ({ priority }: Envelope): Wish => wishFor(priority, false);
+  /** Of a message that was handed out: its time had come, or it was let go. */
+  function waitAgain(id: string, dueAtMs: number, { priority, deliverBy }: Envelope): void {
+    deadlines.add(id, deliverBy?.atMs);
+    reschedule(id, dueAtMs, wishFor(priority, false));
+  }
 
   /** Envelope and state of a scheduled id; undefined when there is nothing to deliver. */
   async function load({ id, wish }: Taken): Promise<StoredMessage | undefined> {
@@ -158,12 +169,16 @@ export function createQueue(ports: QueuePorts): Queue {
   function handOut(id: string, stored: StoredMessage, forced: boolean, nowMs: number): DueMessage | undefined {
     const { envelope, state } = stored;
     const due = dueRecipients(envelope, state, nowMs, forced);
+    deadlines.remove(id);
     if (due.length > 0) {
       active.set(id, { envelope, state, open: new Set(due), removed: false });
       return { envelope, state, due };
     }
     const dueAtMs = firstDueAtMs(stored);
-    if (dueAtMs !== undefined) schedule.add(id, dueAtMs, wishOf(stored));
+    if (dueAtMs !== undefined) {
+      schedule.add(id, dueAtMs, wishOf(stored));
+      deadlines.add(id, envelope.deliverBy?.atMs);
+    }
     return undefined;
   }
 
@@ -172,7 +187,7 @@ export function createQueue(ports: QueuePorts): Queue {
     active.delete(id);
     if (entry.removed) return;
     const dueAtMs = firstDueAtMs(entry);
-    if (dueAtMs !== undefined) reschedule(id, dueAtMs, wishAfter(entry.envelope));
+    if (dueAtMs !== undefined) waitAgain(id, dueAtMs, entry.envelope);
   }
 
   async function record(id: string, entry: Active): Promise<void> {
@@ -195,10 +210,12 @@ export function createQueue(ports: QueuePorts): Queue {
     committer.acceptBatch(messages, (failure) => {
       if (failure === undefined) {
         const nowMs = clock.now();
-        for (const { id, envelope, priority, holdUntilMs = 0 } of messages) {
+        for (const { id, envelope, priority, holdUntilMs = 0, deliverByMs } of messages) {
           const held = holdUntilMs > nowMs;
           schedule.add(id, held ? holdUntilMs : nowMs, wishFor(priority, held));
-          if (!held) recent.put(id, envelope);
+          if (held) continue;
+          recent.put(id, envelope);
+          if (deliverByMs !== undefined) deadlines.add(id, deliverByMs);
         }
         counters.add('queue.accepted', messages.length);
       } else {
@@ -224,7 +241,7 @@ export function createQueue(ports: QueuePorts): Queue {
   return {
     async open() {
       await store.open();
-      return recover(store, schedule, log);
+      return recover(store, schedule, deadlines, log);
     },
     acceptBatch,
     accept(message) {
@@ -258,6 +275,18 @@ export function createQueue(ports: QueuePorts): Queue {
       if (!life.closed && wake !== undefined && next !== undefined && next > nowMs) sleepUntil(next, clock.now());
       return taken;
     },
+    async takeLate(limit) {
+      const nowMs = clock.now();
+      const ids = deadlines.takePassed(limit).filter((id) => schedule.remove(id));
+      const late = await Promise.all(
+        ids.map(async (id) => {
+          recent.drop(id);
+          const stored = await load({ id, dueAtMs: nowMs, wish: NO_WISH });
+          return stored && handOut(id, stored, true, nowMs);
+        }),
+      );
+      return late.filter((one) => one !== undefined);
+    },
     onDue(then) {
       wake = then;
       rouse();
@@ -285,7 +314,7 @@ export function createQueue(ports: QueuePorts): Queue {
       const entry = active.get(id);
       if (entry === undefined) return;
       active.delete(id);
-      if (!entry.removed) reschedule(id, clock.now() + delayMs, wishAfter(entry.envelope));
+      if (!entry.removed) waitAgain(id, clock.now() + delayMs, entry.envelope);
       else store.remove(id).catch((error: unknown) => log.error('queue.remove', { message: id, reason: String(error) }));
     },
     list,
@@ -307,6 +336,7 @@ export function createQueue(ports: QueuePorts): Queue {
       }
       const known = schedule.remove(id) || (await isStored(id));
       recent.drop(id);
+      deadlines.remove(id);
       if (known) await store.remove(id);
       return known;
     },
@@ -316,6 +346,7 @@ export function createQueue(ports: QueuePorts): Queue {
       await committer.idle();
       life.closed = true;
       disarm();
+      deadlines.stop();
       await store.close();
     },
   };

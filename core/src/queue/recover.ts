@@ -5,6 +5,7 @@
  */
 import { releasedAtMs } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
+import type { Deadlines } from './deadlines.ts';
 import { type Schedule, type Wish, wishFor } from './schedule.ts';
 import type { QueueStore, StoredMessage } from './store.ts';
 
@@ -33,10 +34,10 @@ export function wishOf({ envelope, state }: StoredMessage): Wish {
 }
 
 /**
- * Fills the schedule from an open store.
+ * Fills schedule and deadlines from an open store.
  * @returns how many messages wait and how many records are set aside
  */
-export async function recover(store: QueueStore, schedule: Schedule, log: Log): Promise<Recovered> {
+export async function recover(store: QueueStore, schedule: Schedule, deadlines: Deadlines, log: Log): Promise<Recovered> {
   let messages = 0;
   let damaged = 0;
   for await (const listed of store.list()) {
@@ -51,7 +52,9 @@ export async function recover(store: QueueStore, schedule: Schedule, log: Log): 
       await store.remove(listed.id);
       continue;
     }
-    schedule.add(listed.id, dueAtMs, wishOf(listed.message));
+    const wish = wishOf(listed.message);
+    schedule.add(listed.id, dueAtMs, wish);
+    if (!wish.held) deadlines.add(listed.id, listed.message.envelope.deliverBy?.atMs);
     messages++;
   }
   if (damaged > LOGGED_DAMAGE) log.error('queue.damaged', { more: damaged - LOGGED_DAMAGE });

@@ -32,6 +32,7 @@ function messageOf(request: AcceptRequest, slabs: SlabTable): QueuedMessage {
     pieces,
     ...(request.priority === undefined ? {} : { priority: request.priority }),
     ...(request.holdUntilMs === undefined ? {} : { holdUntilMs: request.holdUntilMs }),
+    ...(request.deliverByMs === undefined ? {} : { deliverByMs: request.deliverByMs }),
     ...(request.file === undefined ? {} : { file: request.file }),
   };
 }

@@ -77,6 +77,7 @@ function requestOf(token: number, submission: Submission, place: BytesPlace): Ac
     envelope: JSON.stringify(submission.envelope),
     priority: submission.envelope.priority,
     holdUntilMs: submission.envelope.hold?.untilMs,
+    deliverByMs: submission.envelope.deliverBy?.atMs,
     prepend: Buffer.from(submission.prepend.buffer, submission.prepend.byteOffset, submission.prepend.byteLength).toString(
       'latin1',
     ),

@@ -6,7 +6,7 @@ import { type Envelope, type Recipient, releasedAtMs } from '../../mail/envelope
 import type { RecipientState } from '../../queue/store.ts';
 import { type Handover, statusOf } from '../reply.ts';
 import type { Told } from './told.ts';
-import { wants } from './wishes.ts';
+import { mayNotify, wants } from './wishes.ts';
 
 /** The parts of the configuration that say when a sender is told of what. */
 export interface NoticePolicy {
@@ -100,6 +100,12 @@ export function delay(
     retryUntilMs: releasedAtMs(envelope) + giveUpAfter,
   };
   return { told, ...(isWarning ? { warned: passed } : {}), ...(isLate ? { late: true } : {}) };
+}
+
+/** When its sender is to be warned next: an attempt is made then, since it is what tells him. Infinity: not again. */
+export function warnsAt(envelope: Envelope, recipient: Recipient, { warnAfter }: NoticePolicy, nowMs: number): number {
+  if (warnAfter === null || !mayNotify(envelope) || !wants(recipient, 'delay')) return Infinity;
+  return Math.min(...warnAfter.map((ms) => releasedAtMs(envelope) + ms).filter((atMs) => atMs > nowMs));
 }
 
 /** Addresses that became several: each is told of once, when the first of them was tried (RFC 3461 §5.2.7.3 c). */

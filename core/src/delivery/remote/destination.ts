@@ -91,6 +91,14 @@ export class Destination {
     this.pump();
   }
 
+  /** Ends a job that waits for a connection still. */
+  withdraw(job: Job, result: Result): void {
+    const at = this.#ready.indexOf(job);
+    if (at < 0) return;
+    this.#ready.splice(at, 1);
+    this.#endAll(job, result);
+  }
+
   /** Gives ready messages to idle connections, and opens more where that is allowed. */
   pump(): void {
     if (this.#ready.length > 0) {
@@ -171,18 +179,17 @@ export class Destination {
     this.#answered = false;
     if (!permanent) this.#down = { untilMs, reply };
     for (const job of this.#ready.splice(0)) {
-      if (permanent)
-        job.done(
-          job.recipients.map(() => ({ outcome: 'failed', reply }) as const),
-          this.hop.key,
-        );
+      if (permanent) this.#endAll(job, { outcome: 'failed', reply });
       else this.#defer(job, reply);
     }
     this.pump();
   }
 
   #defer(job: Job, reply: string): void {
-    const result: Result = { outcome: 'deferred', reply };
+    this.#endAll(job, { outcome: 'deferred', reply });
+  }
+
+  #endAll(job: Job, result: Result): void {
     job.done(
       job.recipients.map(() => result),
       this.hop.key,

@@ -3,6 +3,7 @@
  * When the limit is reached, an unused connection of another destination is closed for the one that waits; when there is
  * none, destinations get the next free ones in the order they asked.
  */
+import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import { type ClientTimeouts, type Connection, defaultTimeouts } from './connection.ts';
 import { Destination, type DestinationHost, type DestinationOptions } from './destination.ts';
@@ -28,6 +29,8 @@ export type PoolPorts = Omit<MxPorts, 'hostname'> & Pick<OpenerPorts, 'clock' | 
 export interface Pool {
   /** Sends a message when its turn comes; the job hears what became of it. */
   submit(hop: RemoteHop, job: Job): void;
+  /** Ends a job with this result for everybody if it waits for a connection still. */
+  withdraw(hop: RemoteHop, job: Job, result: Result): void;
   /** True when this hop was shed lately and has enough waiting: what is for it should come later. */
   isCongested(hop: RemoteHop): boolean;
   /** Gives back most of what waits for the destination that has most waiting, which is slow; it takes little for a while. */
@@ -110,6 +113,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
       }
       destination.submit(job);
     },
+    withdraw: (hop, job, result) => destinations.get(hop.key)?.withdraw(job, result),
     isCongested: (hop) => destinations.get(hop.key)?.isCongested ?? false,
     shed(forMs) {
       let largest: Destination | undefined;
