@@ -11,32 +11,10 @@ import type { Envelope } from '../mail/envelope.ts';
 import type { LocalMailbox } from '../maildrop/mailbox.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { DeliveryState, Owed } from '../queue/store.ts';
+import type { DueMessage, Outcome } from '../queue/active.ts';
 import type { StsPolicies } from './sts.ts';
 
-/** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
-export interface DueMessage {
-  readonly envelope: Envelope;
-  /** What is known of earlier attempts; undefined before the first. */
-  readonly state: DeliveryState | undefined;
-  /** Indices of `envelope.recipients` to try now. */
-  readonly due: readonly number[];
-}
-
-/** What one attempt came to for one recipient. `reply` is ASCII, one line, with an enhanced status code where one is known. */
-export type Outcome =
-  | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
-  | {
-      readonly index: number;
-      readonly outcome: 'deferred';
-      readonly reply: string;
-      readonly nextAttemptAtMs: number;
-      /** As in RecipientState, when it changed. */
-      readonly warned?: number;
-      readonly late?: true;
-      readonly owed?: Owed;
-      readonly unexpanded?: true;
-    };
+export type { DueMessage, Outcome } from '../queue/active.ts';
 
 /** The queue as delivery sees it. */
 export interface DueQueue {

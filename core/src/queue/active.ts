@@ -6,7 +6,7 @@
 import type { Envelope } from '../mail/envelope.ts';
 import type { DeliveryState, Owed, RecipientState } from './store.ts';
 
-/** A message whose time has come. The same shape as delivery's port asks for. */
+/** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
 export interface DueMessage {
   readonly envelope: Envelope;
   /** What is known of earlier attempts; undefined before the first. */
@@ -15,7 +15,7 @@ export interface DueMessage {
   readonly due: readonly number[];
 }
 
-/** What one attempt came to for one recipient. */
+/** What one attempt came to for one recipient. `reply` is ASCII, one line, with an enhanced status code where one is known. */
 export type Outcome =
   | { readonly index: number; readonly outcome: 'delivered' | 'failed'; readonly reply: string }
   | {
