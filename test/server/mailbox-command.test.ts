@@ -97,3 +97,15 @@ it('brings mail into a maildrop that somebody has open', async () => {
   expect(next.drop.messages.map(({ uidl, sizeBytes }) => [uidl, sizeBytes])).toEqual([['1700000000.M1.host', 11]]);
   next.drop.release();
 });
+
+it('brings all of an import that is more than the quota, and says what that means', async () => {
+  const source = join(server.folder, 'large.mbox');
+  writeFileSync(source, `${FROM}Subject: large\n\n${'x'.repeat(70)}\n\n`.repeat(40));
+  const config = join(server.folder, 'quota.yaml');
+  const settings = JSON.parse(readFileSync(server.configFile, 'utf8')) as object;
+  writeFileSync(config, JSON.stringify({ ...settings, mailboxes: { quotaBytes: '2KiB', whenFull: 'reject' } }));
+  const { code, stdout, stderr } = await server.command('mailbox', 'import', 'bob', source, '--config', config);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^40 messages/);
+  expect(stderr).toMatch(/bob now holds \d{4} bytes of a quota of 2048: mail that comes is rejected until there is room/);
+});

@@ -7,6 +7,7 @@
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '../mail/clock.ts';
 import type { Log } from '../observe/log.ts';
+import { isAbsent } from './absent.ts';
 import { EarlierDeliveries, OWN_SUFFIX } from './earlier-deliveries.ts';
 import { nodeFileCalls, type FileCalls } from './file-calls.ts';
 import { formatMessageName } from './file-name.ts';
@@ -176,7 +177,7 @@ class Maildirs implements LocalMailbox {
     try {
       return this.#files.create(tmp);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (!isAbsent(error)) throw error;
     }
     await this.#makeMaildir(maildir);
     return this.#files.create(tmp);
@@ -210,7 +211,7 @@ class Maildirs implements LocalMailbox {
         this.#files.rename(tmp, to);
       } catch (error) {
         // Somebody took new/ away, or never made it.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        if (!isAbsent(error)) throw error;
         await this.#makeMaildir(maildir);
         this.#files.rename(tmp, to);
       }

@@ -8,7 +8,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, chown, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { unlessAbsent } from './absent.ts';
+import { isAbsent, unlessAbsent } from './absent.ts';
 import { formatMessageName, parseMessageName } from './file-name.ts';
 import { READ_ONLY } from './size-index.ts';
 import { SurrogateSize } from './surrogate-size.ts';
@@ -222,7 +222,7 @@ async function hashOf(path: string): Promise<string | undefined> {
     file = await open(path, READ_ONLY);
   } catch (error) {
     // Another program moved or deleted it: it cannot be compared.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   try {
@@ -253,7 +253,7 @@ async function ownerFor(maildir: string): Promise<Owner | undefined> {
       const { uid, gid } = await stat(path);
       return uid === 0 ? undefined : { uid, gid };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || path === dirname(path)) throw error;
+      if (!isAbsent(error) || path === dirname(path)) throw error;
     }
   }
 }

@@ -9,6 +9,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { DropMessage } from '../pop3/ports.ts';
+import { isAbsent } from './absent.ts';
 import { parseMessageName, uidlOf, type MessageName } from './file-name.ts';
 import { stampOf, type FolderStamp } from './folder-stamp.ts';
 import { measureFile, readSizeIndex, writeSizeIndex, type MessageSizes, type Skipped } from './size-index.ts';
@@ -185,6 +186,6 @@ async function readdirOrNone(folder: string): Promise<string[]> {
 
 /** A mailbox that never got a message has no folder yet. */
 function noneWhenAbsent(error: unknown): string[] {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+  if (isAbsent(error)) return [];
   throw error;
 }

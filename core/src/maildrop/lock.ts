@@ -12,6 +12,7 @@
 import { hash } from 'node:crypto';
 import { readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAbsent } from './absent.ts';
 import { formatOwner, isAlive, parseOwner, type LockOwner } from './lock-owner.ts';
 
 /** A lock that is held. */
@@ -113,7 +114,7 @@ function read(path: string): string | undefined {
   try {
     return readlinkSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 import { sameStamp, stampOf, type FolderStamp } from './folder-stamp.ts';
 import { readOrNone, type ListedMessage, type MessageFolder } from './listing.ts';
@@ -140,7 +141,7 @@ function ifThere<T>(act: () => T): T | undefined {
   try {
     return act();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }

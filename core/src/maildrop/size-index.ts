@@ -8,6 +8,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { isAbsent } from './absent.ts';
 import { SurrogateSize } from './surrogate-size.ts';
 import { CrlfStream, WireCounter } from './wire-form.ts';
 
@@ -39,7 +40,7 @@ export async function readSizeIndex(maildir: string, skipped: Skipped): Promise<
     if ((await stat(path)).size > MAX_INDEX_BYTES) return sizes;
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') skipped(path, error);
+    if (!isAbsent(error)) skipped(path, error);
     return sizes;
   }
   const lines = text.split('\n');
@@ -88,7 +89,7 @@ export function measureFile(path: string): MessageSizes | undefined | Promise<Me
   try {
     file = openSync(path, READ_ONLY);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   try {
@@ -119,7 +120,7 @@ async function measureLarge(path: string): Promise<MessageSizes | undefined> {
   try {
     file = await open(path, READ_ONLY);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   try {

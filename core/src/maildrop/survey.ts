@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unlessAbsent } from './absent.ts';
+import { isAbsent, unlessAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 import { type FoundFile, type ListedMessage, listed, unite } from './listing.ts';
 import { measureFile, READ_ONLY, type Skipped } from './size-index.ts';
@@ -76,7 +76,7 @@ async function openOrNone(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, READ_ONLY);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }

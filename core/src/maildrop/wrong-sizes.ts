@@ -5,6 +5,7 @@
  */
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
 import type { ListedMessage } from './listing.ts';
 import type { Places } from './places.ts';
@@ -34,6 +35,6 @@ function rename(from: string, to: string): void {
   try {
     renameSync(from, to);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isAbsent(error)) throw error;
   }
 }

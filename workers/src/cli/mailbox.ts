@@ -7,6 +7,7 @@ import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '@posthorn/config';
+import type { User } from '@posthorn/core/directory/directory';
 import type { MailboxImport } from '@posthorn/core/maildrop/import';
 import type { ListedMessage } from '@posthorn/core/maildrop/listing';
 import { maildirOf } from '@posthorn/core/maildrop/user-folder';
@@ -156,17 +157,35 @@ async function importFrom(config: Config, name: string, source: string, options:
     process.stdout.write(
       `${countText(messages)} (${bytes} bytes) ${dryRun ? 'would be imported' : 'imported'}, ${present} were there already\n`,
     );
+    if (!dryRun) await tellIfFull(config, name, maildir);
   }
   skipped.fail();
+}
+
+/** An import is the operator's own wish and brings all of it: he is told what it means for mail that comes. */
+async function tellIfFull(config: Config, name: string, maildir: string): Promise<void> {
+  const { mailboxRules } = await import('@posthorn/core/wiring/mailbox-rules');
+  const users = readUsers(config);
+  const quotaBytes = mailboxRules(config.mailboxes, users).quotaBytesOf(userOf(users, name) ?? name);
+  if (quotaBytes === null) return;
+  let bytes = 0;
+  for await (const { fileBytes } of survey(maildir)) bytes += fileBytes;
+  if (bytes < quotaBytes) return;
+  const answer = config.mailboxes.whenFull === 'reject' ? 'rejected' : 'deferred';
+  warn(`${plain(name)} now holds ${bytes} bytes of a quota of ${quotaBytes}: mail that comes is ${answer} until there is room`);
 }
 
 function rootOf(config: Config): string {
   return join(config.data, 'mail');
 }
 
+function userOf(users: readonly User[], name: string): string | undefined {
+  return users.find((one) => one.name.toLowerCase() === name.toLowerCase())?.name;
+}
+
 /** @throws CliError when there is neither such a user nor a folder, unless `anybody` may be one. */
 function mailboxOf(config: Config, name: string, anybody = false): string {
-  const user = readUsers(config).find((one) => one.name.toLowerCase() === name.toLowerCase())?.name;
+  const user = userOf(readUsers(config), name);
   const maildir = maildirOf(rootOf(config), user ?? name);
   if (maildir === undefined || (user === undefined && !anybody && !existsSync(maildir)))
     throw new CliError(`there is no user ${name}, and no mailbox of that name`);
