@@ -42,6 +42,8 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /** A user's name is a folder under data/ and a login: no slash, no leading dot, nothing that needs quoting. */
 export const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+=-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?$/;
 export const ADDRESS = /^[^\s<>@]+@[^\s<>@]+$/;
+/** An address, all of a domain, or any. */
+export const SENDER = /^(\*|[^\s<>@]*@[^\s<>@]+)$/;
 
 const userSchema = z.strictObject({
   password: z
@@ -68,14 +70,7 @@ const userSchema = z.strictObject({
     .optional(),
   addresses: z.array(z.string().regex(ADDRESS, 'expected an address, such as alice@example.org')).default([]),
   sendAs: z
-    .array(
-      z
-        .string()
-        .regex(
-          /^(\*|[^\s<>@]*@[^\s<>@]+)$/,
-          'expected an address, such as boss@example.org, or "@example.org", or "*" for any sender',
-        ),
-    )
+    .array(z.string().regex(SENDER, 'expected an address, such as boss@example.org, or "@example.org", or "*" for any sender'))
     .min(1)
     .optional(),
   quotaBytes: quota.nullable().optional(),

@@ -95,6 +95,7 @@ if (SLAPD === undefined) {
         'sn: person',
         `uid:: ${encode(user.name)}`,
         ...user.addresses.map((address) => `mail: ${address}`),
+        ...(user.sendAs ?? []).map((sender) => `description: ${sender}`),
         `userPassword:: ${encode(PASSWORD)}`,
       ].join('\n'),
     );
@@ -110,7 +111,7 @@ if (SLAPD === undefined) {
     });
     await waitForPort(port, { running, greets: false });
     writeFileSync(at('reader'), 'reads\n');
-    const options = { bindDn: `cn=reader,${BASE}`, bindPasswordFile: at('reader'), base: BASE };
+    const options = { bindDn: `cn=reader,${BASE}`, bindPasswordFile: at('reader'), base: BASE, sendAs: ['description'] };
     return {
       source: createLdapSource(ldapOptions.parse({ ...options, url: `ldap://127.0.0.1:${port}` })),
       down: createLdapSource(ldapOptions.parse({ ...options, url: `ldap://127.0.0.1:${closed}` })),

@@ -1,9 +1,9 @@
 /**
  * What every source of users has to do (core/src/auth/user-source.ts), as a suite: alice has the password `secret word`
- * and two addresses, `odd*)(uid=` has a name that must not be read as anything else, and bob has no address.
+ * and two addresses and may write as her team, `odd*)(uid=` has a name that must not be read as anything else, and bob has no address.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { UserSource } from '@posthorn/sdk';
+import type { SourceUser, UserSource } from '@posthorn/sdk';
 
 export interface SourceUnderTest {
   readonly source: UserSource;
@@ -13,11 +13,11 @@ export interface SourceUnderTest {
 }
 
 export const PASSWORD = 'secret wörd';
-export const USERS = [
-  { name: 'alice', addresses: ['a@example.test', 'alice@example.test'] },
+export const USERS: readonly SourceUser[] = [
+  { name: 'alice', addresses: ['a@example.test', 'alice@example.test'], sendAs: ['@team.example.test'] },
   { name: 'bob', addresses: [] },
   { name: 'odd*)(uid=', addresses: ['odd@example.test'] },
-] as const;
+];
 
 /** @param open starts what it needs; the suite closes it. */
 export function userSourceSuite(name: string, open: () => Promise<SourceUnderTest>): void {

@@ -5,12 +5,16 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { SourceUser } from '@posthorn/sdk';
 import { type Posthorn, startPosthorn, waitForMail } from '../lib/server.ts';
 import { talkTo } from '../lib/talk.ts';
 
 let endpoint: Server;
 let server: Posthorn;
-const state = { users: [{ name: 'alice', addresses: ['alice@example.test'] }], up: true };
+const state: { users: SourceUser[]; up: boolean } = {
+  users: [{ name: 'alice', addresses: ['alice@example.test'], sendAs: ['office@example.test', 'no address'] }],
+  up: true,
+};
 const logged: string[] = [];
 
 beforeAll(async () => {
@@ -58,12 +62,27 @@ async function rcpt(address: string): Promise<string> {
   return answer;
 }
 
+async function mailFrom(reversePath: string): Promise<string> {
+  const client = await talkTo(server.ports.submission);
+  await client.say('EHLO client.example');
+  await client.say(`AUTH PLAIN ${Buffer.from('\0alice\0secret of alice').toString('base64')}`);
+  const answer = await client.say(`MAIL FROM:<${reversePath}>`);
+  client.leave();
+  return answer;
+}
+
 async function until(what: () => Promise<boolean>): Promise<void> {
   for (const endsAt = performance.now() + 20_000; !(await what());) {
     if (performance.now() > endsAt) throw new Error(`it never came to that; the log ends with ${logged.slice(-3).join('\n')}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+it('they write as themselves, and as whom the source lets them', async () => {
+  expect(await mailFrom('alice@example.test')).toMatch(/^250 /);
+  expect(await mailFrom('office@example.test')).toMatch(/^250 /);
+  expect(await mailFrom('boss@example.test')).toMatch(/^550 5\.7\.1 /);
+});
 
 it('they log in beside those of the file, and get mail', async () => {
   expect(await login('alice', 'secret of alice')).toMatch(/^\+OK alice has 0 messages/);

@@ -8,6 +8,8 @@ export interface SourceUser {
   /** Login name, and folder of the maildrop. */
   readonly name: string;
   readonly addresses: readonly string[];
+  /** Further addresses to write as: whole ones, `@domain`, or `*` (RFC 6409 §6.1). */
+  readonly sendAs?: readonly string[];
   readonly quotaBytes?: number;
 }
 

@@ -129,7 +129,7 @@ async function countSizes(maildir: string, files: readonly FoundFile[], skipped:
     let sizes = known.get(base);
     if (sizes === undefined) {
       if (counted % FILES_PER_TURN === FILES_PER_TURN - 1) await setImmediate();
-      const measured = measure(join(maildir, file.folder, file.name), skipped);
+      const measured = measure(`${maildir}/${file.folder}/${file.name}`, skipped);
       sizes = measured instanceof Promise ? await measured : measured;
       if (sizes === undefined) continue;
       counted++;

@@ -1,5 +1,5 @@
 /**
- * The user source over HTTP: `GET URL/users` gives `[{ "name", "addresses", "quotaBytes"? }]`, `POST URL/verify` with
+ * The user source over HTTP: `GET URL/users` gives `[{ "name", "addresses", "sendAs"?, "quotaBytes"? }]`, `POST URL/verify` with
  * `{ "name", "password" }` gives 200 for a right password and 403 for a wrong one or an unknown name. Anything else, too
  * much, or nothing in time, rejects: nobody is refused for that.
  */
@@ -27,7 +27,12 @@ export const httpOptions = z.strictObject({
 export type HttpOptions = z.output<typeof httpOptions>;
 
 const usersShape = z.array(
-  z.object({ name: z.string(), addresses: z.array(z.string()).default([]), quotaBytes: z.int().min(0).optional() }),
+  z.object({
+    name: z.string(),
+    addresses: z.array(z.string()).default([]),
+    sendAs: z.array(z.string()).optional(),
+    quotaBytes: z.int().min(0).optional(),
+  }),
 );
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
@@ -40,7 +45,11 @@ export function createHttpSource({ url, tokenFile, timeoutMs }: HttpOptions): Us
       const response = await fetch(`${url}/users`, { headers: { accept: 'application/json', ...authorization }, ...common() });
       if (response.status !== 200) return await unexpected(response, '/users');
       const users = usersShape.parse(JSON.parse(await textOf(response)));
-      return users.map(({ quotaBytes, ...user }) => (quotaBytes === undefined ? user : { ...user, quotaBytes }));
+      return users.map(({ sendAs, quotaBytes, ...user }) => ({
+        ...user,
+        ...(sendAs === undefined ? {} : { sendAs }),
+        ...(quotaBytes === undefined ? {} : { quotaBytes }),
+      }));
     },
     async verify(name, password) {
       if (name === '' || password === '') return false;

@@ -21,6 +21,10 @@ export const ldapOptions = z.strictObject({
     .default('(objectClass=inetOrgPerson)'),
   name: attribute().default('uid').describe('Attribute with the login name.'),
   addresses: z.array(attribute()).default(['mail']).describe('Attributes with addresses.'),
+  sendAs: z
+    .array(attribute())
+    .default([])
+    .describe('Attributes with further addresses to write as: whole ones, `@domain`, or `*`.'),
   timeoutMs: z.int().min(100).max(60_000).default(5000),
 });
 
@@ -34,7 +38,8 @@ const PAGE_ENTRIES = 500;
 
 /** @throws Error when the options would send passwords in clear to another machine, or a file cannot be read. */
 export function createLdapSource(options: LdapOptions): UserSource {
-  const { url, startTls, caFile, plaintext, bindDn, bindPasswordFile, base, filter, name, addresses, timeoutMs } = options;
+  const { url, startTls, caFile, plaintext, bindDn, bindPasswordFile, base, filter, name, addresses, sendAs, timeoutMs } =
+    options;
   const here = /^ldap:\/\/(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:|\/|$)/.test(url);
   if (url.startsWith('ldap:') && !startTls && !plaintext && !here)
     throw new Error('ldap:// to another machine needs startTls, or plaintext: true');
@@ -64,19 +69,20 @@ export function createLdapSource(options: LdapOptions): UserSource {
     }
   }
 
-  async function search(wanted: string): Promise<{ dn: string; names: string[]; addresses: string[] }[]> {
+  async function search(wanted: string): Promise<{ dn: string; names: string[]; addresses: string[]; sendAs: string[] }[]> {
     return await connected(async (client) => {
       if (bindDn !== '') await client.bind(bindDn, bindPassword);
       const { searchEntries } = await client.search(base, {
         scope: 'sub',
         filter: wanted,
-        attributes: [name, ...addresses],
+        attributes: [name, ...addresses, ...sendAs],
         paged: { pageSize: PAGE_ENTRIES },
       });
       return searchEntries.map((entry) => ({
         dn: entry.dn,
         names: textsOf(entry[name]),
         addresses: addresses.flatMap((one) => textsOf(entry[one])),
+        sendAs: sendAs.flatMap((one) => textsOf(entry[one])),
       }));
     });
   }
@@ -86,7 +92,8 @@ export function createLdapSource(options: LdapOptions): UserSource {
       const found = await search(filter);
       return found.flatMap((entry): SourceUser[] => {
         const [first] = entry.names;
-        return first === undefined ? [] : [{ name: first, addresses: entry.addresses }];
+        const grants = entry.sendAs.length === 0 ? {} : { sendAs: entry.sendAs };
+        return first === undefined ? [] : [{ name: first, addresses: entry.addresses, ...grants }];
       });
     },
     async verify(login, password) {

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ADDRESS, type Config, USER_NAME, writeAtomically } from '@posthorn/config';
+import { ADDRESS, type Config, SENDER, USER_NAME, writeAtomically } from '@posthorn/config';
 import type { User } from '@posthorn/core/directory/directory';
 import type { SourceUser } from '@posthorn/core/auth/user-source';
 import { openUserSource } from '../user-source.ts';
@@ -67,11 +67,17 @@ function usable(listed: readonly SourceUser[], own: readonly User[]): { users: U
   };
   const users = listed
     .filter(({ name }) => take(names, name, USER_NAME))
-    .map(({ name, addresses, quotaBytes }) => ({
+    .map(({ name, addresses, sendAs = [], quotaBytes }) => ({
       name,
       elsewhere: true as const,
       addresses: addresses.filter((address) => take(taken, address, ADDRESS)),
+      // Many may write as one.
+      ...grants(sendAs.filter((sender) => take(new Set(), sender, SENDER))),
       ...(quotaBytes === undefined ? {} : { quotaBytes }),
     }));
   return { users, leftOut };
+}
+
+function grants(sendAs: readonly string[]): Pick<User, 'sendAs'> {
+  return sendAs.length === 0 ? {} : { sendAs };
 }
