@@ -124,6 +124,21 @@ export class Conversation {
     this.over = true;
     if (this.#state.at === 'transaction') this.#state.drop.release();
   }
+
+  /** The last line of the session in the log. @param ended by what */
+  logEnd(ended: string): void {
+    const { clientAddress, sessionId, user } = this.#facts;
+    const { errors, unknown } = this.conduct;
+    this.ports.log.info('pop3.closed', {
+      session: sessionId,
+      client: clientAddress,
+      user,
+      ended,
+      ...this.tally,
+      errors,
+      unknown,
+    });
+  }
 }
 
 /** In UTF-8 no longer than a reply has room for. */

@@ -19,10 +19,10 @@ import { Replies } from './replies.ts';
 export type { Pop3Peer } from './conversation.ts';
 
 /**
- * Why no input is taken. `answer`: a port or a plugin is asked. `peer`: the peer does not take its replies.
- * `tls`: what comes now is not ours to read. `over`: the last reply was said, or the peer is gone.
+ * Why no input is taken. `answer`: a port or a plugin is asked. `tls`: what comes now is not ours to read.
+ * `over`: the last reply was said, or the peer is gone.
  */
-type Waiting = 'nothing' | 'answer' | 'peer' | 'tls' | 'over';
+type Waiting = 'nothing' | 'answer' | 'tls' | 'over';
 
 /**
  * Makes the session of one accepted connection; nothing is written before `start`.
@@ -52,11 +52,11 @@ class Pop3Session implements Session, LineTaker {
   }
 
   get ready(): boolean {
-    return this.#waiting === 'nothing';
+    return this.#waiting === 'nothing' && !this.#replies.blocked;
   }
 
   get waitsFor(): 'command' | 'verdict' {
-    return this.#waiting === 'answer' || this.#waiting === 'peer' ? 'verdict' : 'command';
+    return this.#waiting === 'answer' || (this.#waiting === 'nothing' && this.#replies.blocked) ? 'verdict' : 'command';
   }
 
   start(): void {
@@ -67,7 +67,7 @@ class Pop3Session implements Session, LineTaker {
 
   feed(chunk: Uint8Array): void {
     if (this.#waiting === 'over' || this.#waiting === 'tls') return;
-    if (!this.#intake.feed(chunk)) {
+    if (!this.#intake.inflow.feed(chunk)) {
       this.#say(refuse(this.#conversation.texts.tooMuchAhead).line);
       this.#end('too much sent ahead');
     }
@@ -76,6 +76,8 @@ class Pop3Session implements Session, LineTaker {
 
   secured(tls: TlsFacts): void {
     this.#conversation.secured(tls);
+    // The peer has taken all that was said in clear: it could not have shaken hands else.
+    this.#replies.drained();
     if (this.#waiting !== 'tls') return;
     this.#await();
     this.#endTurn();
@@ -83,7 +85,7 @@ class Pop3Session implements Session, LineTaker {
 
   drained(): void {
     this.#replies.drained();
-    if (this.#waiting === 'peer') this.#goOn();
+    this.#goOn();
   }
 
   /** RFC 1939 §3: closes without a reply, deletes nothing. */
@@ -100,21 +102,10 @@ class Pop3Session implements Session, LineTaker {
     if (this.#closed) return;
     this.#closed = true;
     this.#end('connection lost');
-    const { facts, tally, conduct, ports } = this.#conversation;
-    const { clientAddress, sessionId, user } = facts;
-    const { errors, unknown } = conduct;
-    ports.log.info('pop3.closed', {
-      session: sessionId,
-      client: clientAddress,
-      user,
-      ended: this.#endedBy,
-      ...tally,
-      errors,
-      unknown,
-    });
+    this.#conversation.logEnd(this.#endedBy);
   }
 
-  take(event: Exclude<LineEvent, 'more'>, line: string): void {
+  takeLine(event: Exclude<LineEvent, 'more'>, line: string): void {
     this.#ask(() => {
       if (event !== 'line') return badLine(this.#conversation, event);
       const next = this.#next;
@@ -191,30 +182,29 @@ class Pop3Session implements Session, LineTaker {
       .catch((error: unknown) => this.#broken(error));
   }
 
-  /** After a whole reply: takes the next command, unless the server goes down or the peer is behind. */
+  /** After a whole reply: takes the next command, unless the server goes down. */
   #await(): void {
     if (this.#draining) this.#leave();
-    else this.#waiting = this.#replies.blocked ? 'peer' : 'nothing';
+    else this.#waiting = 'nothing';
   }
 
   /** Takes up input that was kept, then more from the connection. */
   #goOn(): void {
-    if (this.#waiting === 'peer') this.#await();
-    this.#intake.goOn();
+    this.#intake.inflow.goOn();
     this.#endTurn();
-    if (this.#waiting === 'nothing') this.#intake.resume();
   }
 
+  /** Writes the replies of this turn, and reads on where reading was paused and nothing is waited for. */
   #endTurn(): void {
     if (this.#waiting === 'over') return;
     this.#replies.flush();
-    if (this.#waiting === 'nothing' && this.#replies.blocked) this.#waiting = 'peer';
+    if (this.ready) this.#intake.inflow.resume();
   }
 
   #startTls(): void {
     this.#replies.flush();
     this.#intake.clear();
-    this.#intake.unpaused();
+    this.#intake.inflow.unpaused();
     this.#waiting = 'tls';
     this.#output.startTls();
   }

@@ -1,7 +1,7 @@
 /**
- * The end of data: decides on a message that is wholly here, and hands it to the sink. Called by the session when
- * CRLF.CRLF was seen. Order: form, hops, stage `message`, scoring, sink; 250 only after the sink has it on disk.
- * Whatever happens the writer ends up dropped or with the sink, and the transaction is over.
+ * The end of data: decides on a message that is wholly here, and hands it to the sink. Called by smtp/intake at
+ * CRLF.CRLF, by smtp/chunk after the last chunk. Order: form, hops, stage `message`, scoring, sink; 250 only after the sink
+ * has it on disk. Whatever happens the writer ends up dropped or with the sink, and the transaction is over.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Edit, GivenEvidence, Verdict } from '../hook/contract.ts';
@@ -15,6 +15,7 @@ import { Reply } from '../wire/reply.ts';
 import type { Conversation } from './conversation.ts';
 import type { Accepted, MessageWriter } from './ports.ts';
 import { receivedHeader } from './received.ts';
+import { editRecipients } from './recipient-edits.ts';
 import { type Refusals, refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
@@ -78,31 +79,31 @@ function examine(conversation: Conversation, transaction: Transaction, writer: M
   }
   const id = ports.newId();
   const receivedAtMs = ports.clock.now();
-  const origin = conversation.originOf(transaction.parameters.smtpUtf8);
+  const origin = conversation.client.originOf(transaction.parameters.smtpUtf8);
   const onlyRecipient = transaction.accepted.length === 1 ? transaction.accepted[0] : undefined;
   const received = receivedHeader({
     hostname: profile.hostname,
     id,
     origin,
-    tls: conversation.tls,
+    tls: conversation.client.tls,
     onlyRecipient,
     priority: transaction.parameters.requests.priority,
     receivedAtMs,
     hideClient: profile.hideClient,
   });
   const evidence: GivenEvidence[] = [];
-  const { connect, hello, auth } = conversation.evidence;
-  for (const given of [connect, hello, auth, transaction.evidence]) if (given.length > 0) gatherEvidence(evidence, given);
+  conversation.findings.addTo(evidence);
+  gatherEvidence(evidence, transaction.evidence);
   const arrival: Arrival = { conversation, transaction, writer, bytes, id, origin, receivedAtMs, received, evidence };
 
   const run = ports.hooks.message;
-  const quarantine = transaction.quarantine ?? conversation.quarantine;
+  const quarantine = transaction.quarantine ?? conversation.findings.quarantine;
   if (run === null && evidence.length === 0) return admit(arrival, NO_EDITS, forgeries(arrival), quarantine);
   const asked =
     run === null
       ? null
       : run({
-          session: conversation.facts,
+          session: conversation.client.facts,
           ...(transaction.answersEach ? EACH : {}),
           envelope: envelopeOf(arrival, bytes.sizeBytes + Buffer.byteLength(received), quarantine),
           bytes,
@@ -127,7 +128,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
     logMessageRefusal(conversation, transaction, refusal, verdict);
     return refusal;
   }
-  conversation.editRecipients(transaction, verdict.edits);
+  editRecipients(conversation, transaction, verdict.edits);
   let quarantine = verdict.kind === 'quarantine' ? (verdict.text ?? 'quarantined by policy') : undefined;
   const edits: HeaderEdit[] = [...verdict.edits.filter(isHeaderEdit), ...forgeries(arrival)];
   let explanation = '';
@@ -144,7 +145,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
   // Reasons may tell of the client: that its address is listed somewhere.
   if (explanation !== '' && !conversation.profile.hideClient)
     edits.push({ edit: 'replace-header', name: EXPLAINING_HEADER, value: explanation });
-  return admit(arrival, verdict.edits, edits, quarantine ?? transaction.quarantine ?? conversation.quarantine);
+  return admit(arrival, verdict.edits, edits, quarantine ?? transaction.quarantine ?? conversation.findings.quarantine);
 }
 
 /**
@@ -152,7 +153,7 @@ function judge(arrival: Arrival, verdict: Verdict): Answer {
  * for himself. Only those of a host in `relay.from` stay, such as another server of ours that did the scoring.
  */
 function forgeries({ conversation, bytes }: Arrival): readonly HeaderEdit[] {
-  if (conversation.isRelayHost) return NO_EDITS;
+  if (conversation.client.isRelayHost) return NO_EDITS;
   const forged = OUR_NAMES.filter((name) => countFields(bytes.header, name) > 0);
   return forged.length === 0 ? NO_EDITS : forged.map((name) => ({ edit: 'remove-header', name }));
 }
@@ -230,7 +231,7 @@ function settle(conversation: Conversation, transaction: Transaction, envelope: 
   conversation.ports.counters.add('smtp.accepted');
   conversation.log('info', 'smtp.accepted', {
     message: envelope.id,
-    client: conversation.peer.address,
+    client: conversation.client.address,
     reversePath: envelope.reversePath,
     recipients: envelope.recipients.length,
     sizeBytes: envelope.sizeBytes,

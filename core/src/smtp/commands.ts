@@ -128,7 +128,7 @@ export function runCommand(conversation: Conversation, line: string): Answer {
 }
 
 /** What the state of the session forbids, whatever the command. */
-function barred({ refused, profile, tls }: Conversation, verb: string, { beforeTls }: Command): Reply | undefined {
+function barred({ refused, profile, client }: Conversation, verb: string, { beforeTls }: Command): Reply | undefined {
   if (refused && verb !== 'QUIT') return refusedSession503;
-  return profile.requireTls && tls === undefined && !beforeTls ? startTlsFirst530 : undefined;
+  return profile.requireTls && client.tls === undefined && !beforeTls ? startTlsFirst530 : undefined;
 }

@@ -6,10 +6,10 @@ import { afterVerdict, refuseOr, type Answer } from './verdict.ts';
 /** Asks the connect stage. @returns 220, or what refuses the session (RFC 5321 §3.1) */
 export function greet(conversation: Conversation): Answer {
   const { ports, profile } = conversation;
-  return afterVerdict(ports.hooks.connect?.({ session: conversation.facts }) ?? null, (verdict) => {
+  return afterVerdict(ports.hooks.connect?.({ session: conversation.client.facts }) ?? null, (verdict) => {
     const refusal = refuseOr(conversation, 'connect', verdict);
     if (refusal === undefined) {
-      conversation.keep('connect', verdict);
+      conversation.findings.keep('connect', verdict);
       return new Reply(220, '', `${profile.hostname} ${profile.kind === 'lmtp' ? 'LMTP' : 'ESMTP'} Posthorn`);
     }
     // A banner has codes of its own: 421, 554 (then only QUIT is taken), 521 (RFC 7504).

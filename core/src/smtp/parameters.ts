@@ -155,22 +155,22 @@ const MAIL_ROWS: ReadonlyMap<string, Row<Draft>> = new Map<string, Row<Draft>>([
   ],
   [
     'MT-PRIORITY',
-    (draft, value, { profile, user, isRelayHost }) => {
+    (draft, value, { profile, client }) => {
       if (!profile.requests.priority) return unknownParameter555;
       const priority = readPriority(value ?? '');
       if (priority === undefined) return badParameter501;
       // Anybody may let others go first.
-      draft.priorityLowered = priority > 0 && user === undefined && !isRelayHost;
+      draft.priorityLowered = priority > 0 && client.user === undefined && !client.isRelayHost;
       if (priority !== 0 && !draft.priorityLowered) draft.requests.priority = priority;
       return undefined;
     },
   ],
   [
     'REQUIRETLS',
-    (draft, value, { profile, tls }) => {
+    (draft, value, { profile, client }) => {
       if (!profile.requests.requireTls) return unknownParameter555;
       if (value !== undefined) return badParameter501;
-      if (tls === undefined) return tlsForRequireTls530;
+      if (client.tls === undefined) return tlsForRequireTls530;
       draft.requests.requireTls = true;
       return undefined;
     },

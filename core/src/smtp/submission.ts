@@ -90,7 +90,7 @@ function addressesOf(header: Uint8Array, field: HeaderField): readonly Address[]
   return readAddressList(decodeUtf8(value) ?? value);
 }
 
-function mayWriteAs({ profile, ports, user }: Conversation, { text }: Address): boolean {
+function mayWriteAs({ profile, ports, client: { user } }: Conversation, { text }: Address): boolean {
   const scope = profile.senderMustMatch;
   return scope === 'off' || (user !== undefined && ports.mayWriteAs(user, text, scope));
 }

@@ -1,6 +1,6 @@
 /**
  * From what a hook stage came to, to what the peer is told: the one place where a verdict becomes a reply.
- * Called by smtp/commands for the stages of commands, by smtp/session for connect and by smtp/acceptance for message.
+ * Called by smtp/commands for the stages of commands, by smtp/greeting for connect and by smtp/acceptance for message.
  * Verdicts come at once or as a promise; nothing waits where nothing has to.
  */
 import type { GivenEvidence, Stage, Verdict } from '../hook/contract.ts';

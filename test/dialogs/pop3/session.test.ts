@@ -185,6 +185,17 @@ describe('a peer that does not take its answers', () => {
     expect(output.text.split('+OK 20010 octets')).toHaveLength(1001);
   });
 
+  it('takes commands over TLS though it was behind in clear: the old socket tells of no room any more', () => {
+    const { say, output, session } = begin();
+    output.open = false;
+    say('STLS\r\n');
+    expect(output.tlsStarts).toBe(1);
+    output.open = true;
+    session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    say('CAPA\r\n');
+    expect(output.text).toContain('+OK What this server can do');
+  });
+
   it('gives the file and the lock back when it leaves or stands still for too long', async () => {
     for (const end of ['closed', 'timedOut', 'drain'] as const) {
       const { say, output, session, kit } = begin({ messages, streamBytes: 10_000 });

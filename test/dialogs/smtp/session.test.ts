@@ -447,6 +447,17 @@ describe('STARTTLS', () => {
     expect(codes().at(-1)).toBe(530);
   });
 
+  it('goes on over TLS after a peer that was behind in clear: the old socket tells of no room any more', () => {
+    const { session, send, output, codes } = open();
+    session.start();
+    output.open = false;
+    send('STARTTLS\r\n');
+    output.open = true;
+    session.secured({ version: 'TLSv1.3', cipher: 'X' });
+    send(GREETING);
+    expect(codes()).toEqual([220, 220, 250]);
+  });
+
   it('is not announced when TLS was there from the start', () => {
     const { session, send, output } = open();
     session.secured({ version: 'TLSv1.3', cipher: 'X' });

@@ -38,8 +38,8 @@ interface AuthArguments {
 
 export function mayLogIn(conversation: Conversation): Reply | undefined {
   if (conversation.profile.kind !== 'submission') return notImplemented502;
-  if (conversation.helo === undefined || !conversation.extended) return helloFirst503;
-  if (conversation.user !== undefined) return alreadyAuthenticated503;
+  if (conversation.client.helo === undefined || !conversation.client.extended) return helloFirst503;
+  if (conversation.client.user !== undefined) return alreadyAuthenticated503;
   return conversation.transaction === undefined ? undefined : notDuringMail503;
 }
 
@@ -48,7 +48,7 @@ export function mechanismAndResponse(conversation: Conversation, argument: strin
   const [name = '', word, ...rest] = argument.split(' ');
   const mechanism = findMechanism(name, contextOf(conversation));
   if (mechanism === undefined) return unknownMechanism504;
-  if (!conversation.takesPassword) return encryptionRequired538;
+  if (!conversation.client.maySendPassword) return encryptionRequired538;
   const initial = word === undefined ? undefined : decodeInitialResponse(word);
   return rest.length > 0 || (word !== undefined && initial === undefined) ? badResponse501 : { mechanism, initial };
 }
@@ -59,14 +59,15 @@ export function logIn(conversation: Conversation, { mechanism, initial }: AuthAr
 
 /** What EHLO announces: the mechanisms that can be used as things are; undefined when there are none. */
 export function offerOfAuth(conversation: Conversation): string | undefined {
-  if (conversation.profile.kind !== 'submission' || !conversation.takesPassword) return undefined;
+  if (conversation.profile.kind !== 'submission' || !conversation.client.maySendPassword) return undefined;
   const names = usableMechanisms(contextOf(conversation));
   return names.length === 0 ? undefined : `AUTH ${names.join(' ')}`;
 }
 
-function contextOf({ ports, peer, profile, tls, takesPassword }: Conversation): SaslContext {
+function contextOf({ ports, profile, client }: Conversation): SaslContext {
   const { authenticator } = ports;
-  return { authenticator, clientAddress: peer.address, hostname: profile.hostname, tls, takesPassword };
+  const { address: clientAddress, tls, maySendPassword: takesPassword } = client;
+  return { authenticator, clientAddress, hostname: profile.hostname, tls, takesPassword };
 }
 
 /** Takes one step of an exchange and answers it. */
@@ -104,15 +105,15 @@ function replyTo(conversation: Conversation, mechanism: string, step: SaslStep):
 }
 
 function succeed(conversation: Conversation, mechanism: string, user: string): Answer {
-  const asked = conversation.ports.hooks.auth?.({ session: conversation.facts, user, mechanism }) ?? null;
+  const asked = conversation.ports.hooks.auth?.({ session: conversation.client.facts, user, mechanism }) ?? null;
   return afterVerdict(asked, (verdict) => {
     const refusal = refusalOf(verdict);
     if (refusal !== undefined) {
       conversation.logRefusal('auth', refusal, { user, plugin: verdict.plugin, cause: verdict.cause });
       return refusal;
     }
-    conversation.authenticated(user);
-    conversation.keep('auth', verdict);
+    conversation.client.authenticated(user);
+    conversation.findings.keep('auth', verdict);
     return authenticated235;
   });
 }

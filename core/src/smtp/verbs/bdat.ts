@@ -26,11 +26,11 @@ export function chunkSize(_conversation: Conversation, argument: string): ChunkS
 }
 
 /** Once for each message, as with DATA. */
-export function askBeforeFirstChunk({ ports, facts, transaction }: Conversation): Verdict | Promise<Verdict> | null {
+export function askBeforeFirstChunk({ ports, client, transaction }: Conversation): Verdict | Promise<Verdict> | null {
   return transaction!.chunks !== undefined || ports.hooks.data === null
     ? null
     : ports.hooks.data({
-        session: facts,
+        session: client.facts,
         reversePath: transaction!.reversePath,
         recipients: [...transaction!.recipients.keys()],
       });

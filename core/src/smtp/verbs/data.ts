@@ -35,7 +35,7 @@ export function noArgumentToData({ transaction }: Conversation, argument: string
 export function askData(conversation: Conversation, transaction: Transaction): Verdict | Promise<Verdict> | null {
   return (
     conversation.ports.hooks.data?.({
-      session: conversation.facts,
+      session: conversation.client.facts,
       reversePath: transaction.reversePath,
       recipients: [...transaction.recipients.keys()],
     }) ?? null

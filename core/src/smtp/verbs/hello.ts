@@ -22,14 +22,14 @@ export const speaks =
 
 export const askHello =
   (verb: Hello) =>
-  ({ ports, facts }: Conversation, name: string): Verdict | Promise<Verdict> | null =>
-    ports.hooks.hello?.({ session: { ...facts, helo: name }, verb }) ?? null;
+  ({ ports, client }: Conversation, name: string): Verdict | Promise<Verdict> | null =>
+    ports.hooks.hello?.({ session: { ...client.facts, helo: name }, verb }) ?? null;
 
 export const greet =
   (verb: Hello) =>
   (conversation: Conversation, name: string, verdict: Verdict): Reply => {
     conversation.greet(name, verb !== 'HELO');
-    conversation.keep('hello', verdict);
+    conversation.findings.keep('hello', verdict);
     return verb === 'HELO' ? new Reply(250, '', conversation.profile.hostname) : offer(conversation);
   };
 
@@ -47,7 +47,7 @@ export function helloName(_conversation: Conversation, argument: string): string
 }
 
 function offer(conversation: Conversation): Reply {
-  const { profile, isLmtp } = conversation;
+  const { profile, client, isLmtp } = conversation;
   const { maxMessageBytes } = profile.limits;
   // Who takes it up talks before the banner.
   const early = profile.earlyTalkers === 'allow' && !isLmtp ? '\nPIPECONNECT' : '';
@@ -56,16 +56,16 @@ function offer(conversation: Conversation): Reply {
   if (!isLmtp) lines += '\nPRDR';
   lines += `\nENHANCEDSTATUSCODES\nLIMITS ${limitsOf(profile.limits)}\nHELP`;
   lines += offerOfRequests(conversation);
-  if (conversation.offersStartTls) lines += '\nSTARTTLS';
+  if (client.mayStartTls) lines += '\nSTARTTLS';
   const logins = offerOfAuth(conversation);
   if (logins !== undefined) lines += `\n${logins}`;
-  if (conversation.mayXclient) lines += `\nXCLIENT ${XCLIENT_NAMES.join(' ')}`;
-  if (conversation.mayXforward) lines += `\nXFORWARD ${XFORWARD_NAMES.join(' ')}`;
+  if (client.mayXclient) lines += `\nXCLIENT ${XCLIENT_NAMES.join(' ')}`;
+  if (client.mayXforward) lines += `\nXFORWARD ${XFORWARD_NAMES.join(' ')}`;
   return new Reply(250, '', lines);
 }
 
 /** What may be asked of delivery here, with its limits. */
-function offerOfRequests({ profile, ports, tls }: Conversation): string {
+function offerOfRequests({ profile, ports, client }: Conversation): string {
   const { dsn, minDeliverBySeconds, maxHoldSeconds, priority, requireTls } = profile.requests;
   let lines = dsn ? '\nDSN' : '';
   if (minDeliverBySeconds !== null) lines += minDeliverBySeconds === 0 ? '\nDELIVERBY' : `\nDELIVERBY ${minDeliverBySeconds}`;
@@ -75,7 +75,7 @@ function offerOfRequests({ profile, ports, tls }: Conversation): string {
   }
   if (priority) lines += '\nMT-PRIORITY';
   // Nothing that came in clear can be asked to stay secret (RFC 8689 §2).
-  if (requireTls && tls !== undefined) lines += '\nREQUIRETLS';
+  if (requireTls && client.tls !== undefined) lines += '\nREQUIRETLS';
   return lines;
 }
 

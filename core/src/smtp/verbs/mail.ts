@@ -34,11 +34,11 @@ interface MailArguments {
 }
 
 export function mayBegin(conversation: Conversation): Reply | undefined {
-  const { profile } = conversation;
-  if (conversation.helo === undefined) return conversation.isLmtp ? lhloFirst503 : helloFirst503;
+  const { profile, client } = conversation;
+  if (client.helo === undefined) return conversation.isLmtp ? lhloFirst503 : helloFirst503;
   if (conversation.transaction !== undefined) return nestedMail503;
-  if (profile.kind === 'submission' && conversation.user === undefined) {
-    return conversation.takesPassword || !conversation.offersStartTls ? authenticationRequired530 : startTlsFirst530;
+  if (profile.kind === 'submission' && client.user === undefined) {
+    return client.maySendPassword || !client.mayStartTls ? authenticationRequired530 : startTlsFirst530;
   }
   return conversation.transactions >= profile.limits.maxMessages ? tooManyMessages421 : undefined;
 }
@@ -66,7 +66,9 @@ export function askMail(
   conversation: Conversation,
   { reversePath, parameters }: MailArguments,
 ): Verdict | Promise<Verdict> | null {
-  return conversation.ports.hooks.mail?.({ session: conversation.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null;
+  return (
+    conversation.ports.hooks.mail?.({ session: conversation.client.facts, reversePath, sizeBytes: parameters.sizeBytes }) ?? null
+  );
 }
 
 export function beginTransaction(

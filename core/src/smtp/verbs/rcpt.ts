@@ -27,6 +27,7 @@ import {
   tooManyRecipients452,
   unicodeRecipient553,
 } from '../replies.ts';
+import { editRecipients } from '../recipient-edits.ts';
 import { refusePartialRecipient } from '../submission.ts';
 import type { Transaction } from '../transaction.ts';
 import { gatherEvidence } from '../verdict.ts';
@@ -63,7 +64,8 @@ export function recipient(conversation: Conversation, bytes: string): RcptArgume
   if (partial !== undefined) return refuse(conversation, transaction, address, partial);
   const resolution = conversation.ports.directory.resolve(address.text);
   if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
-  if (resolution.is === 'foreign' && !conversation.mayRelay) return refuse(conversation, transaction, address, relayDenied554);
+  if (resolution.is === 'foreign' && !conversation.client.mayRelay)
+    return refuse(conversation, transaction, address, relayDenied554);
   const full = isPostmaster(address, resolution) ? undefined : fullFor(conversation, resolution);
   if (full !== undefined) return refuse(conversation, transaction, address, full);
   return { transaction, address, resolution, parameters };
@@ -96,7 +98,7 @@ export function askRcpt(
   const run = conversation.ports.hooks.rcpt;
   if (run === null) return null;
   const { reversePath } = transaction;
-  const asked = run({ session: conversation.facts, reversePath, recipient: address.text });
+  const asked = run({ session: conversation.client.facts, reversePath, recipient: address.text });
   if (!isPostmaster(address, resolution)) return asked;
   return asked instanceof Promise
     ? asked.then((verdict) => sparePostmaster(conversation, verdict))
@@ -111,7 +113,7 @@ export function addRecipient(
   transaction.accepted.push(address.text);
   if (conversation.profile.limits.maxRecipientDomains > 0) transaction.domains.add(address.domain);
   transaction.addRecipient(address.text, resolution, parameters);
-  if (verdict.edits.length > 0) conversation.editRecipients(transaction, verdict.edits);
+  if (verdict.edits.length > 0) editRecipients(conversation, transaction, verdict.edits);
   gatherEvidence(transaction.evidence, verdict.evidence);
   if (verdict.kind === 'quarantine') transaction.quarantine ??= verdict.text ?? 'quarantined by policy';
   return recipientOk250;

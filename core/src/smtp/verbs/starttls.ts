@@ -6,8 +6,8 @@ import type { Reply } from '../../wire/reply.ts';
 import type { Conversation } from '../conversation.ts';
 import { alreadyTls503, notImplemented502, readyForTls220 } from '../replies.ts';
 
-export function tlsCanBegin({ tls, profile }: Conversation): Reply | undefined {
-  if (tls !== undefined) return alreadyTls503;
+export function tlsCanBegin({ client, profile }: Conversation): Reply | undefined {
+  if (client.tls !== undefined) return alreadyTls503;
   return profile.starttls ? undefined : notImplemented502;
 }
 

@@ -11,7 +11,7 @@ export const somebody = (_conversation: Conversation, argument: string): string 
   argument === '' ? argumentNeeded501 : argument;
 
 export function verify(conversation: Conversation, argument: string): Reply {
-  return conversation.profile.vrfy === 'users' && conversation.mayRelay ? lookUp(conversation, argument) : cannotVerify252;
+  return conversation.profile.vrfy === 'users' && conversation.client.mayRelay ? lookUp(conversation, argument) : cannotVerify252;
 }
 
 /** @param argument an address, in angle brackets or without them, or the name of a user. */

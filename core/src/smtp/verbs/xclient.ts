@@ -11,7 +11,7 @@ import { notAuthorized550, notDuringMail503 } from '../replies.ts';
 import type { Answer } from '../verdict.ts';
 
 export function mayNameClient(conversation: Conversation): Reply | undefined {
-  if (!conversation.mayXclient) return notAuthorized550;
+  if (!conversation.client.mayXclient) return notAuthorized550;
   return conversation.transaction === undefined ? undefined : notDuringMail503;
 }
 
@@ -19,7 +19,7 @@ export const clientAttributes = (_conversation: Conversation, argument: string):
   parseAttributes(argument, XCLIENT_NAMES);
 
 export function becomeClient(conversation: Conversation, attributes: Attributes): Answer {
-  conversation.log('info', 'smtp.xclient', { proxy: conversation.door, ...Object.fromEntries(attributes) });
+  conversation.log('info', 'smtp.xclient', { proxy: conversation.client.door, ...Object.fromEntries(attributes) });
   conversation.becomes(attributes);
   return greet(conversation);
 }

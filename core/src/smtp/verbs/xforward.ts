@@ -8,7 +8,7 @@ import type { Conversation } from '../conversation.ts';
 import { notAuthorized550, notDuringMail503, ok250 } from '../replies.ts';
 
 export function mayTellOrigin(conversation: Conversation): Reply | undefined {
-  if (!conversation.mayXforward) return notAuthorized550;
+  if (!conversation.client.mayXforward) return notAuthorized550;
   return conversation.transaction === undefined ? undefined : notDuringMail503;
 }
 
