@@ -109,7 +109,8 @@ export class Slot {
     }
     this.#youngDeaths = livedMs < YOUNG_MS ? this.#youngDeaths + 1 : 0;
     this.#failedStarts = this.#ready ? 0 : this.#failedStarts + 1;
-    const pauseMs = this.#youngDeaths < 2 ? 0 : YOUNG_DELAY_MS;
+    // One that never got ready may not at the next try either, however long the one before it lived.
+    const pauseMs = this.#youngDeaths < 2 && this.#failedStarts === 0 ? 0 : YOUNG_DELAY_MS;
     const delayMs = Math.min(MAX_DELAY_MS, pauseMs * 2 ** Math.max(0, this.#failedStarts - 1));
     log.error('server-process-died', { slot, code, signal, livedMs: Math.round(livedMs), restartInMs: delayMs });
     this.#timer = setTimeout(() => this.run(), delayMs);
