@@ -78,6 +78,22 @@ describe.each(['true', 'false'] as const)('by LMTP, pipelined: %s,', (pipelined)
     expect([b, c]).toEqual([expect.stringMatching(/^deferred: 451 4\.4\.2/), expect.stringMatching(/^deferred: 451 4\.4\.2/)]);
   });
 
+  it('an answer too many is for nobody: the next message would be refused by it, and goes over a new connection', async () => {
+    let isFirst = true;
+    const dot = ({ recipient }: { recipient?: string }) => {
+      if (recipient !== 'c@y.test' || !isFirst) return undefined;
+      isFirst = false;
+      return { raw: '250 2.0.0 ok\r\n550 5.1.1 no such user\r\n' };
+    };
+    const peer = await sink({ extensions, script: { dot } });
+    const rig = rigTo(peer);
+    const first = rig.put({ to: THREE });
+    const second = rig.put({ to: ['d@y.test', 'e@y.test'] });
+    const all = [...(await rig.outcomes(first)), ...(await rig.outcomes(second))];
+    expect(all.map(({ outcome }) => outcome)).toEqual(Array(5).fill('delivered'));
+    expect(peer.messages.map(({ connection }) => connection)).toEqual([0, 1]);
+  });
+
   it('a message that none may have is not sent', async () => {
     const peer = await sink({ extensions, script: { RCPT: '550 5.1.1 no' } });
     const rig = rigTo(peer);

@@ -30,13 +30,13 @@ interface Run {
 }
 
 /** A client with messages to send, whose input comes in chunks of `size` bytes. */
-function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_TLS): Run {
+function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_TLS, over: { protocol?: 'lmtp' } = {}): Run {
   let said = '';
   let end: SessionEnd | undefined;
   let tlsStarts = 0;
   const results: string[] = [];
   const client: SmtpClient = new SmtpClient(
-    { hostname: 'me.test', policy },
+    { hostname: 'me.test', policy, ...over },
     {
       write: (bytes) => void (said += Buffer.from(bytes).toString('latin1')),
       startTls: () => void tlsStarts++,
@@ -193,6 +193,26 @@ describe('a server that is out of step', () => {
     one.feed('354 go\r\n');
     expect(one.end()?.untried.map(({ recipients }) => recipients[0])).toEqual(['b@y.test']);
     expect(one.said()).not.toMatch(/\r\n\.\r\n/);
+  });
+
+  it.each(['250-x\r\n250 PIPELINING\r\n', '250 x\r\n'])(
+    'by an answer too many in LMTP does not have the next message refused: %j',
+    (hello) => {
+      const one = run([message('a', { recipients: ['a@y.test', 'b@y.test'] }), message('c')], 10_000, NO_TLS, {
+        protocol: 'lmtp',
+      });
+      one.feed(`220 hi\r\n${hello}${OK}${OK}${OK}354 go\r\n`);
+      one.feed(`250 for a\r\n250 for b\r\n550 5.1.1 too many\r\n`);
+      expect(one.results).toEqual(['a@y.test,b@y.test delivered 250 for a, delivered 250 for b']);
+      expect(one.end()?.untried.map(({ recipients }) => recipients)).toEqual([['c@y.test']]);
+    },
+  );
+
+  it('refuses nothing for good by what it said before that was seen', () => {
+    // Answers of the message before: a refusal of MAIL that is none, and then no 354.
+    const one = run([message('a', { recipients: ['a@y.test', 'b@y.test'] })], 10_000);
+    one.feed(`${HELLO}550 5.1.1 nobody\r\n${OK}${OK}${OK}`);
+    expect(one.results).toEqual([expect.stringMatching(/^a@y.test,b@y.test deferred 451 4\.5\.0 [^,]*, deferred 451 4\.5\.0 /)]);
   });
 
   it('by an answer to a message that it does not have yet is not believed', () => {

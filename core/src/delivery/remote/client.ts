@@ -75,6 +75,8 @@ export class SmtpClient {
   #progress = 0;
   /** The chunk that is being read asked for a whole message. */
   #bodyWentOut = false;
+  /** It ended a message, and what was sent after that it cannot answer: `ended`, then `asked`. */
+  #beyondEnd: 'ended' | 'asked' | undefined;
 
   constructor(options: ClientOptions, output: ClientOutput) {
     this.#options = options;
@@ -127,6 +129,7 @@ export class SmtpClient {
   send(message: OutgoingMessage): void {
     if (this.#phase !== 'idle') throw new Error(`send while ${this.#phase}`);
     this.#phase = 'busy';
+    if (this.#beyondEnd === 'ended') this.#beyondEnd = 'asked';
     this.#current = this.#open(message);
     this.#write(this.#current.opening());
   }
@@ -141,6 +144,7 @@ export class SmtpClient {
   feed(chunk: Uint8Array): void {
     if (this.#phase === 'ended') return;
     this.#bodyWentOut = false;
+    this.#beyondEnd = undefined;
     const left = this.#reader.feed(chunk, this.#take);
     if (left === 'too-long' || left === 'malformed') {
       this.#end(`451 4.5.0 the mail host sent ${left === 'malformed' ? 'what is no reply' : 'a reply without end'}`);
@@ -195,6 +199,7 @@ export class SmtpClient {
     this.#progress++;
     // It was sent before the peer could have the message: it says nothing of it, whatever it says.
     if (this.#bodyWentOut && raw.code !== 421) this.#end('451 4.5.0 the mail host answered a message that it did not have yet');
+    else if (this.#beyondEnd === 'asked' && raw.code !== 421) this.#end('451 4.5.0 the mail host answered once too often');
     else if (this.#phase === 'busy' && raw.code !== 421) this.#takeBusy(raw);
     else this.#takeOther(raw);
     // After STARTTLS was answered, and after the end, nothing more of this chunk is read.
@@ -301,9 +306,11 @@ export class SmtpClient {
         this.#sendBody(transaction);
         return;
       case 'astray':
+        transaction.distrust();
         return this.#end(`451 4.5.0 the mail host is out of step: ${textOf(raw)}`);
       case 'done':
         this.#current = undefined;
+        this.#beyondEnd = 'ended';
         this.#needsReset ||= transaction.needsReset;
         // The dot can no longer be sent without making half a message whole: the connection is lost for others.
         this.#output.finished(transaction.message, transaction.results({ outcome: 'deferred', reply: textOf(raw) }));
@@ -320,7 +327,8 @@ export class SmtpClient {
     }
     this.#progress++;
     this.#bodyWentOut = true;
-    const next = this.#capabilities.pipelining ? this.#output.following() : undefined;
+    // LMTP answers an end several times: one answer too many would pass for one to what follows, so nothing does.
+    const next = this.#capabilities.pipelining && !this.#isLmtp ? this.#output.following() : undefined;
     if (next !== undefined) this.#following = this.#open(next);
     transaction.bodySent();
     const behind = this.#following?.opening() ?? '';

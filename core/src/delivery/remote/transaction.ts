@@ -123,6 +123,13 @@ export class Transaction {
     }
   }
 
+  /** Its replies were not meant for it, as it turned out: a refusal among them is none. What was delivered stays so. */
+  distrust(): void {
+    for (const [index, result] of this.#results.entries()) {
+      if (result?.outcome === 'failed') this.#results[index] = undefined;
+    }
+  }
+
   /** The results; recipients without one get `otherwise`. */
   results(otherwise: Result): Result[] {
     return this.#results.map((result) => result ?? otherwise);
