@@ -1,6 +1,6 @@
 /**
  * `posthorn check [FILE]`: reads everything the server would read at its start, and says what is wrong with it: exit
- * code 1 then. Warns of aliases that lead to nobody. Changes nothing and starts nothing.
+ * code 1 then. Warns of aliases that lead to nobody, and of promises that could not be kept. Changes nothing and starts nothing.
  */
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -20,7 +20,8 @@ export function addCheck(program: Command): void {
     .action(async (file: string) => {
       const config = readConfig(file);
       const users = readUsers(config);
-      for (const text of [...(await tlsWarnings(config)), ...readableSecrets(config)]) warn(`warning: ${text}`);
+      for (const text of [...(await tlsWarnings(config)), ...unkeepable(config), ...readableSecrets(config)])
+        warn(`warning: ${text}`);
       const plugins = await readPlugins(config, file);
       await checkLogins(config);
       for (const text of deadEnds(config, users)) warn(`warning: ${text}`);
@@ -53,6 +54,14 @@ async function tlsWarnings(config: Config): Promise<string[]> {
     return [daysLeft < 0 ? `the certificate of ${name} has expired` : `the certificate of ${name} ends in ${daysLeft} days`];
   });
   return ends;
+}
+
+/** REQUIRETLS is offered, and nothing goes out with TLS: such mail is taken, and comes back. */
+function unkeepable({ relay, listeners }: Config): string[] {
+  if (relay.tls !== 'never') return [];
+  return listeners
+    .filter(({ protocol, requests }) => protocol !== 'pop3' && requests.requireTls)
+    .map(({ name }) => `listener ${name} takes mail with REQUIRETLS, which bounces (5.7.10): relay.tls is never`);
 }
 
 /** Private keys, passwords, and what can be played with hashes of them. */

@@ -55,6 +55,8 @@ export interface ConnectionEvents {
   idle(connection: Connection): void;
   following(connection: Connection): SendableMessage | undefined;
   finished(connection: Connection, message: OutgoingMessage, results: readonly Result[]): void;
+  /** QUIT was said: it takes nothing more, and `ended` follows when the peer has answered. */
+  leaving(connection: Connection): void;
   ended(connection: Connection, end: SessionEnd): void;
 }
 
@@ -140,6 +142,7 @@ export class Connection {
     if (this.client.phase !== 'idle') return;
     this.client.quit();
     this.#rearm();
+    this.#events.leaving(this);
   }
 
   /** Ends it now; what it holds is deferred with `reply` or given back untried. */

@@ -48,6 +48,8 @@ export interface DestinationHost extends OpenerPorts {
 interface Line {
   readonly connection: Connection;
   sent: number;
+  /** QUIT was said. */
+  isLeaving: boolean;
   next: Prepared | 'preparing' | undefined;
 }
 
@@ -63,6 +65,8 @@ export class Destination {
   readonly #lines = new Map<Connection, Line>();
   readonly #opener: Opener;
   #opening = 0;
+  /** Lines whose QUIT is not answered yet: they hold no place. */
+  #leaving = 0;
   /** Messages whose bytes are being read. */
   #preparing = 0;
   #answered = false;
@@ -109,7 +113,7 @@ export class Destination {
     }
     while (this.#ready.length > this.#opening) {
       const limit = this.#limit();
-      if (this.#lines.size + this.#opening >= limit || !this.#host.acquire(this)) break;
+      if (this.#lines.size - this.#leaving + this.#opening >= limit || !this.#host.acquire(this)) break;
       this.#opening++;
       this.#opener.open({ opened: (connection) => this.#opened(connection), failed: (...why) => this.#unreachable(...why) });
     }
@@ -150,7 +154,7 @@ export class Destination {
 
   /** The destination answered: messages go out on this connection, and others may be opened. */
   #opened(connection: Connection): ConnectionEvents {
-    const line: Line = { connection, sent: 0, next: undefined };
+    const line: Line = { connection, sent: 0, isLeaving: false, next: undefined };
     const first = !this.#answered;
     this.#lines.set(connection, line);
     this.#opening--;
@@ -162,6 +166,7 @@ export class Destination {
       idle: () => this.#feed(line),
       following: () => this.#following(line),
       finished: (_, message, results) => (message as Prepared).job.done(results, connection.name),
+      leaving: () => this.#leaves(line),
       ended: (_, end) => this.#lost(line, end),
     };
   }
@@ -303,11 +308,21 @@ export class Destination {
     return next;
   }
 
+  /** Another connection may be opened from here on, whenever the peer answers QUIT. */
+  #leaves(line: Line): void {
+    line.isLeaving = true;
+    this.#leaving++;
+    this.#host.setIdle(line.connection, false);
+    this.#host.release();
+    this.pump();
+  }
+
   #lost(line: Line, end: SessionEnd): void {
     const { connection } = line;
     this.#lines.delete(connection);
     this.#host.setIdle(connection, false);
-    this.#host.release();
+    if (line.isLeaving) this.#leaving--;
+    else this.#host.release();
     if (end.phase === 'busy') this.#opener.avoid(connection.target);
     const untried = end.untried.map((message) => (message as Prepared).job);
     const jobs = this.#notTooOften(untried, end.reply);

@@ -132,6 +132,7 @@ export class Opener {
         },
         following: (one) => owner?.following(one),
         finished: (one, message, results) => owner?.finished(one, message, results),
+        leaving: (one) => owner?.leaving(one),
         ended: (one, end) => {
           this.#connections.delete(one);
           if (owner === undefined) this.#notOpened(attempt, end, events);

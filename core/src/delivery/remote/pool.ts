@@ -77,7 +77,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
       const oldest = idle.values().next();
       if (oldest.done !== true) {
         idle.delete(oldest.value);
-        // Its end calls `release`, which wakes the one that waits.
+        // That calls `release`, which wakes the one that waits.
         oldest.value.quit();
       }
       return false;
