@@ -240,7 +240,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       default: {
         const into = pool;
         const job = makeJob(attempt, indices, rank);
-        if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(hop, job, NO_PLACE));
+        if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(job, NO_PLACE));
         into.submit(hop, job);
       }
     }

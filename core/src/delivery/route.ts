@@ -64,6 +64,8 @@ export interface DomainHop {
   readonly port: number;
   readonly tls: TlsMode;
   readonly trust?: Trust;
+  /** Hosts that cannot take what goes this way: for the others. */
+  readonly without?: readonly string[];
 }
 
 export type RemoteHop = HostHop | DomainHop;
@@ -133,6 +135,13 @@ function makeMatcher(to: string): (domain: string) => boolean {
   if (!pattern.startsWith('*.')) return (domain) => domain === pattern;
   const suffix = pattern.slice(1);
   return (domain) => domain.length > suffix.length && domain.endsWith(suffix);
+}
+
+/** The other hosts of a domain, for a message that this one of them cannot take; undefined where nobody else is asked. */
+export function withoutHost(hop: RemoteHop, host: string): RemoteHop | undefined {
+  if (hop.to !== 'mx') return undefined;
+  const without = [...(hop.without ?? []), host];
+  return { ...hop, key: `${hop.key} without ${host}`, without };
 }
 
 function trustFor({ requireTls, tlsOptional, reversePath }: Passport): Trust | undefined {

@@ -4,6 +4,7 @@
  * - *probe*: until the destination has answered, one connection at a time is opened; the others follow its success.
  * - *reuse*: a connection takes message after message, the next one prepared while one is under way (pipelining).
  * - *failover*: addresses in order of preference (remote/opening).
+ * - *other host*: a message that a host cannot take for what it does not offer goes to the others of its domain.
  * - *cap*: a destination that refuses one more connection gets no more for a while than it has.
  * - *down*: when none could be reached, everything ready for it and what comes in the next minute is deferred at once,
  *   with that reason.
@@ -13,7 +14,7 @@
  */
 import { insertRanked } from '../rank.ts';
 import type { Result } from '../reply.ts';
-import type { RemoteHop } from '../route.ts';
+import { type RemoteHop, withoutHost } from '../route.ts';
 import type { SessionEnd } from './client.ts';
 import { codeOf, type Connection, type ConnectionEvents } from './connection.ts';
 import { type Job, partsFor, type Prepared, prepare } from './job.ts';
@@ -38,6 +39,8 @@ export interface DestinationHost extends OpenerPorts {
   release(): void;
   /** Its connection is unused, or no longer so. */
   setIdle(connection: Connection, idle: boolean): void;
+  /** Hands a job on to another destination. */
+  submit(hop: RemoteHop, job: Job): void;
   /** Others wait for a connection: one that has done its share gives way. */
   othersWait(): boolean;
   /** Nothing is left to do or to remember. */
@@ -227,7 +230,11 @@ export class Destination {
     this.#prefetch(line);
   }
 
+  /** This host cannot take the message: another one of the domain may, and it fails when none can. */
   #refuse(line: Line, message: Prepared, reply: string): void {
+    const { host } = line.connection.target;
+    const others = this.#opener.hasOther(host) ? withoutHost(this.hop, host) : undefined;
+    if (others !== undefined) return this.#host.submit(others, message.job);
     const result: Result = { outcome: 'failed', reply };
     message.job.done(
       message.recipients.map(() => result),

@@ -53,6 +53,8 @@ export class Opener {
   readonly #avoided = new Map<string, number>();
   /** All that live, also those that are not set up yet. */
   readonly #connections = new Set<Connection>();
+  /** Hosts that were found last and are not ruled out. */
+  #hosts: ReadonlySet<string> = new Set();
   #stopped = false;
 
   constructor(hop: RemoteHop, ports: OpenerPorts) {
@@ -67,6 +69,11 @@ export class Opener {
   /** Tries this address last for a while. */
   avoid({ address }: Target): void {
     this.#avoided.set(address, this.#ports.clock.monotonic() + this.#ports.options.avoidMs);
+  }
+
+  /** Is there another one to try than this host? */
+  hasOther(host: string): boolean {
+    return this.#hosts.size > 1 || (this.#hosts.size === 1 && !this.#hosts.has(host));
   }
 
   /** Until when something is remembered of its addresses, in monotonic milliseconds. */
@@ -92,7 +99,11 @@ export class Opener {
     const now = this.#ports.clock.monotonic();
     for (const [address, untilMs] of this.#avoided) if (untilMs <= now) this.#avoided.delete(address);
     const isAvoided = (target: Target): boolean => this.#avoided.has(target.address);
-    const targets = [...found.targets.filter((one) => !isAvoided(one)), ...found.targets.filter(isAvoided)];
+    const { without = [] } = this.#hop.to === 'host' ? {} : this.#hop;
+    const able = found.targets.filter(({ host }) => !without.includes(host));
+    if (able.length === 0) return events.failed('451 4.4.4 no other mail host is left that may take it', false);
+    this.#hosts = new Set(able.map(({ host }) => host));
+    const targets = [...able.filter((one) => !isAvoided(one)), ...able.filter(isAvoided)];
     this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, plain: false, ruledOut: new Map() }, events);
   }
 

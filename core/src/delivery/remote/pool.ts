@@ -30,7 +30,7 @@ export interface Pool {
   /** Sends a message when its turn comes; the job hears what became of it. */
   submit(hop: RemoteHop, job: Job): void;
   /** Ends a job with this result for everybody if it waits for a connection still. */
-  withdraw(hop: RemoteHop, job: Job, result: Result): void;
+  withdraw(job: Job, result: Result): void;
   /** True when this hop was shed lately and has enough waiting: what is for it should come later. */
   isCongested(hop: RemoteHop): boolean;
   /** Gives back most of what waits for the destination that has most waiting, which is slow; it takes little for a while. */
@@ -96,6 +96,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
       else if (waiting.size > 0) connection.quit();
       else idle.add(connection);
     },
+    submit: (hop, job) => submit(hop, job),
     othersWait: () => waiting.size > 0,
     empty(destination) {
       waiting.delete(destination);
@@ -103,17 +104,21 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
     },
   };
 
+  function submit(hop: RemoteHop, job: Job): void {
+    let destination = destinations.get(hop.key);
+    if (destination === undefined) {
+      destination = new Destination(hop, host);
+      if (draining) destination.drain();
+      else destinations.set(hop.key, destination);
+    }
+    destination.submit(job);
+  }
+
   return {
-    submit(hop, job) {
-      let destination = destinations.get(hop.key);
-      if (destination === undefined) {
-        destination = new Destination(hop, host);
-        if (draining) destination.drain();
-        else destinations.set(hop.key, destination);
-      }
-      destination.submit(job);
+    submit,
+    withdraw(job, result) {
+      for (const destination of destinations.values()) destination.withdraw(job, result);
     },
-    withdraw: (hop, job, result) => destinations.get(hop.key)?.withdraw(job, result),
     isCongested: (hop) => destinations.get(hop.key)?.isCongested ?? false,
     shed(forMs) {
       let largest: Destination | undefined;
