@@ -267,6 +267,26 @@ describe('what comes back (RET, RFC 3461 §4.3)', () => {
     expect(rig.bounces[0]?.text).toMatch(/message\/rfc822\r\n\r\nSubject: hello\r\n[^]*\r\n\r\nHello\.\r\n/);
   });
 
+  it('is the header of what no 7-bit host could be told: its notice bounced there, and was lost', async () => {
+    const rig = await refusing();
+    const texts = [
+      'Subject: caf\xe9 in Latin-1\r\n\r\nHello.\r\n',
+      'Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nHello, caf\xe9\r\n--b--\r\n',
+    ];
+    for (const text of texts) await rig.send({ to: [], text, envelope: ask({}, { ret: 'full', body: '8bitmime' }) });
+    // 8-bit text can be converted, and comes back whole.
+    const text = 'Subject: x\r\n\r\nHello, caf\xe9\r\n';
+    await rig.send({ to: [], text, envelope: ask({}, { ret: 'full', body: '8bitmime' }) });
+    expect(rig.bounces.map(({ text: one }) => one.includes('Hello'))).toEqual([false, false, true]);
+    const old = rigTo(await hop([]));
+    for (const { envelope, text: notice } of rig.bounces) {
+      const { recipients, body } = envelope;
+      expect(await old.send({ from: '', to: [], text: notice, envelope: { recipients, body } })).toEqual([
+        expect.stringMatching(/^delivered/),
+      ]);
+    }
+  });
+
   it('is the header of what is larger, or where HDRS or nothing was asked', async () => {
     const rig = await refusing();
     const text = `Subject: hello\r\n\r\n${'Hello.\r\n'.repeat(200)}`;

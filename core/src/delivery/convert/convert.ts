@@ -83,6 +83,11 @@ export async function headersAreAscii(body: AsyncIterable<Uint8Array>): Promise<
   return areAscii && walker.problem === undefined;
 }
 
+/** What is in one piece, as it is walked over. */
+export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
 /** Changes bytes on their way; `end` says whether the message ends with them. */
 interface Change {
   push(bytes: Uint8Array): Uint8Array;

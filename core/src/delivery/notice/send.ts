@@ -2,13 +2,22 @@
  * Writes notices and puts them into the queue: they are mail like other mail, from nobody (RFC 3461 §6.1), and nobody is
  * told of them. Called by delivery/settle, which waits until they are on disk before the queue forgets what they are about.
  */
+import { isAscii } from 'node:buffer';
 import type { Envelope, Recipient } from '../../mail/envelope.ts';
 import { StoreError } from '../../queue/store.ts';
+import { once, survey } from '../convert/convert.ts';
 import type { DeliveryPorts } from '../ports.ts';
 import { buildNotice } from './build.ts';
 import type { NoticePolicy } from './events.ts';
 import { MAX_HEADER_BYTES } from './returned.ts';
 import type { Told } from './told.ts';
+
+/** Whether a notice that brings the whole of it can be made fit for a host that takes ASCII only: else nobody would get it. */
+async function goesAnywhere(message: Uint8Array, isInternational: boolean): Promise<boolean> {
+  // That of an international message is sent with SMTPUTF8, or in base64.
+  if (isInternational || isAscii(message)) return true;
+  return typeof (await survey(once(message), '7bit', false)) !== 'string';
+}
 
 /** @returns the id of the notice; undefined when there is nobody to tell. @throws StoreError when it could not be stored */
 export type SendNotice = (envelope: Envelope, told: readonly Told[]) => Promise<string | undefined>;
@@ -61,7 +70,7 @@ export function createSendNotice(ports: DeliveryPorts, hostname: string, policy:
       envelope.sizeBytes <= policy().maxReturnBytes &&
       told.some(({ action }) => action === 'failed');
     const { bytes: message, isDamaged } = await read(envelope.id, isWanted ? envelope.sizeBytes : MAX_HEADER_BYTES);
-    const whole = isWanted && !isDamaged;
+    const whole = isWanted && !isDamaged && (await goesAnywhere(message, envelope.smtpUtf8 === true));
     const id = ports.newId();
     const nowMs = clock.now();
     const { bytes, body, smtpUtf8 } = buildNotice({ envelope, told, message, whole, hostname, id, nowMs });

@@ -4,7 +4,7 @@
  */
 import { isAscii } from 'node:buffer';
 import { isAscii as isAsciiText } from '../../wire/address.ts';
-import { convert, headersAreAscii, type Plan, survey } from '../convert/convert.ts';
+import { convert, headersAreAscii, once, type Plan, survey } from '../convert/convert.ts';
 import type { Asked } from '../asked.ts';
 import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
@@ -117,10 +117,6 @@ async function fitFor(peer: Capabilities, message: Prepared, convertsSealed: boo
     if (!isAscii(chunk)) return changed(message, await survey(message.body(), '7bit', convertsSealed));
   }
   return { ...message, eightBit: false };
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 /** The message in the form of the plan; a large one is converted as it is sent, and once before for its size. */
