@@ -23,7 +23,7 @@ export interface Entity {
   readonly encoding: Encoding;
   /** The word of Content-Transfer-Encoding in lower case; empty when there is none. */
   readonly label: string;
-  /** A line of the header is no field: readers disagree about where it ends. */
+  /** Readers disagree: a line of the header is no field, or what says of which type it is can be read in two ways. */
   readonly isDamaged: boolean;
   /** NUL, a bare CR or LF in the header, which no hop that takes lines may get. */
   readonly isUnfit: boolean;
@@ -45,6 +45,7 @@ export interface EntityContext {
 
 /** RFC 2046 §5.1.1 allows 70; some programs make longer ones. */
 const MAX_BOUNDARY = 200;
+const TYPE = /^\s*([^\s/;()]+\/[^\s;()]+)/;
 const FIELD = /^[\x21-\x39\x3b-\x7e]+:/;
 
 const SIGNED = '554 5.6.2 signed or encrypted content is not 7-bit, must not be altered, and the mail host takes none';
@@ -61,8 +62,7 @@ export function readEntity(header: Buffer, context: EntityContext): Entity {
   };
   const typeValue = valueOf('content-type');
   const type = (
-    /^\s*([^\s/;()]+\/[^\s;()]+)/.exec(typeValue ?? '')?.[1] ??
-    (context.inDigest && typeValue === undefined ? 'message/rfc822' : 'text/plain')
+    TYPE.exec(typeValue ?? '')?.[1] ?? (context.inDigest && typeValue === undefined ? 'message/rfc822' : 'text/plain')
   ).toLowerCase();
   const label = (valueOf('content-transfer-encoding') ?? '')
     .replace(/\([^)]*\)/g, '')
@@ -79,7 +79,7 @@ export function readEntity(header: Buffer, context: EntityContext): Entity {
     label,
     isText: type.startsWith('text/'),
     isTyped: typeValue !== undefined,
-    isDamaged: isDamaged(header, fields),
+    isDamaged: isDamaged(header, fields) || isAmbiguous(fields, typeValue ?? '', type),
     isUnfit: /\0|\r(?!\n)|(?<!\r)\n/.test(header.toString('latin1')),
     ...(kind === 'multipart' && boundary !== undefined ? { boundary } : {}),
     isDigest: type === 'multipart/digest',
@@ -117,6 +117,16 @@ function boundaryOf(value: string): Buffer | undefined {
     return text === '' || text.length > MAX_BOUNDARY || !isAscii(text) ? undefined : Buffer.from(text, 'latin1');
   }
   return undefined;
+}
+
+/** Said twice, of which some take the first and others the last; or a comment where a type or a boundary is looked for. */
+function isAmbiguous(fields: readonly HeaderField[], value: string, type: string): boolean {
+  const count = (name: string): number => fields.reduce((sum, one) => sum + (one.name === name ? 1 : 0), 0);
+  if (count('content-type') > 1 || count('content-transfer-encoding') > 1) return true;
+  const unquoted = value.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  const isMultipart = type.startsWith('multipart/');
+  if (unquoted.includes('(') && (isMultipart || !TYPE.test(value))) return true;
+  return isMultipart && (unquoted.match(/;\s*boundary\*?\d*\*?\s*=/gi)?.length ?? 0) > 1;
 }
 
 function isDamaged(header: Buffer, fields: readonly HeaderField[]): boolean {

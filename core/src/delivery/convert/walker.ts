@@ -39,6 +39,7 @@ const MAX_DEPTH = 100;
 const MAX_ENTITIES = 10_000;
 /** A line that is longer is no delimiter: boundary and blanks behind it. */
 const MAX_DELIMITER = 1000;
+const DASH = 45;
 const CRLF = Buffer.from('\r\n');
 const DELIMITER_START = Buffer.from('\r\n--');
 
@@ -48,6 +49,8 @@ export class Walker {
   readonly #visitor: Visitor;
   readonly #opensSealed: boolean;
   readonly #levels: Level[] = [];
+  /** All their boundaries: a line is looked up in one step, however many levels there are. */
+  #boundaries = new Set<string>();
   #state: 'header' | 'content' | 'filler' = 'header';
   /** What the next header is of. */
   #next: Pick<EntityContext, 'isMessage' | 'inDigest'> = { isMessage: true, inDigest: false };
@@ -89,7 +92,9 @@ export class Walker {
   }
 
   #dropLevels(length: number): void {
-    for (const { hasParts, closed } of this.#levels.splice(length)) if (!hasParts && !closed) this.#visitor.partless();
+    const dropped = this.#levels.splice(length);
+    if (dropped.length > 0) this.#boundaries = new Set(this.#levels.map(({ boundary }) => boundary.toString('latin1')));
+    for (const { hasParts, closed } of dropped) if (!hasParts && !closed) this.#visitor.partless();
   }
 
   #take(bytes: Buffer, final: boolean): void {
@@ -140,44 +145,47 @@ export class Walker {
     } else if (entity.boundary !== undefined) {
       if (this.#levels.some(({ boundary }) => boundary.equals(entity.boundary!))) this.#visitor.doubtful();
       this.#levels.push({ boundary: entity.boundary, isDigest: entity.isDigest, closed: false, hasParts: false });
+      this.#boundaries.add(entity.boundary.toString('latin1'));
       this.#state = 'filler';
       if (this.#levels.length > MAX_DEPTH) this.#giveUp(0);
     } else this.#state = 'content';
   }
 
+  /** Content or filler up to the next delimiter in one piece, however many lines look like one. */
   #takeBody(bytes: Buffer, at: number, final: boolean): number {
+    let from = at;
+    let line = -1;
     if (this.#atLineStart) {
       if (bytes.length - at < 2 && !final) return at;
-      if (bytes[at] === 45 && bytes[at + 1] === 45) return this.#takeCandidate(bytes, at, at, final);
-      this.#atLineStart = false;
+      if (bytes[at] === DASH && bytes[at + 1] === DASH) line = at;
     }
-    const found = bytes.indexOf(DELIMITER_START, at);
-    if (found < 0) {
-      // The end of these bytes may be the beginning of a delimiter.
-      const end = final ? bytes.length : bytes.length - tailOf(bytes, at);
-      // The last line end of a part is the delimiter's, also where that is missing.
-      const hasBreak =
-        final && this.#state === 'content' && this.#levels.length > 0 && bytes.subarray(at).subarray(-2).equals(CRLF);
-      if (hasBreak) this.#finalBreak = CRLF;
-      this.#emit(bytes.subarray(at, hasBreak ? end - 2 : end));
-      return end;
-    }
-    this.#emit(bytes.subarray(at, found));
-    return this.#takeCandidate(bytes, found, found + 2, final);
-  }
-
-  /** @param from of the line end before it, or of the line where that is gone. @param line where the line begins */
-  #takeCandidate(bytes: Buffer, from: number, line: number, final: boolean): number {
-    const found = bytes.indexOf(CRLF, line);
-    if (found < 0 && !final && bytes.length - line <= MAX_DELIMITER) return from;
-    const lineEnd = found < 0 ? bytes.length : found;
-    if (lineEnd - line <= MAX_DELIMITER && this.#isDelimiter(bytes, line, lineEnd)) {
+    for (let search = at; ; search = line + 2, line = -1) {
+      if (line < 0) {
+        this.#atLineStart = false;
+        from = this.#levels.length === 0 ? -1 : bytes.indexOf(DELIMITER_START, search);
+        if (from < 0) return this.#takeRest(bytes, at, final);
+        line = from + 2;
+      }
+      const found = bytes.indexOf(CRLF, line);
+      if (found < 0 && !final && bytes.length - line <= MAX_DELIMITER) {
+        this.#emit(bytes.subarray(at, from));
+        return from;
+      }
+      const lineEnd = found < 0 ? bytes.length : found;
+      if (lineEnd - line > MAX_DELIMITER || !this.#isDelimiter(bytes, line, lineEnd)) continue;
+      this.#emit(bytes.subarray(at, from));
       return this.#takeDelimiter(bytes, from, line, lineEnd, found < 0 ? lineEnd : found + 2);
     }
-    // Its own line end may belong to a delimiter.
-    this.#atLineStart = false;
-    const end = line + 2;
-    this.#emit(bytes.subarray(from, end));
+  }
+
+  /** No delimiter is left in these bytes, but for one that may begin at their end. */
+  #takeRest(bytes: Buffer, at: number, final: boolean): number {
+    const end = final || this.#levels.length === 0 ? bytes.length : bytes.length - tailOf(bytes, at);
+    // The last line end of a part is the delimiter's, also where that is missing.
+    const hasBreak =
+      final && this.#state === 'content' && this.#levels.length > 0 && bytes.subarray(at).subarray(-2).equals(CRLF);
+    if (hasBreak) this.#finalBreak = CRLF;
+    this.#emit(bytes.subarray(at, hasBreak ? end - 2 : end));
     return end;
   }
 
@@ -193,13 +201,15 @@ export class Walker {
 
   /** The innermost multipart that the line is a delimiter of. */
   #levelOf(bytes: Buffer, line: number, lineEnd: number): { readonly index: number; readonly closes: boolean } | undefined {
-    if (bytes[line] !== 45 || bytes[line + 1] !== 45) return undefined;
+    if (bytes[line] !== DASH || bytes[line + 1] !== DASH) return undefined;
     let end = lineEnd;
     while (end > line + 2 && (bytes[end - 1] === 32 || bytes[end - 1] === 9)) end--;
+    const text = bytes.toString('latin1', line + 2, end);
+    if (!this.#boundaries.has(text) && !(text.endsWith('--') && this.#boundaries.has(text.slice(0, -2)))) return undefined;
     for (let index = this.#levels.length - 1; index >= 0; index--) {
       const { boundary, closed } = this.#levels[index]!;
       const length = end - line - 2;
-      const closes = length === boundary.length + 2 && bytes[end - 1] === 45 && bytes[end - 2] === 45;
+      const closes = length === boundary.length + 2 && bytes[end - 1] === DASH && bytes[end - 2] === DASH;
       if ((closes || length === boundary.length) && boundary.equals(bytes.subarray(line + 2, line + 2 + boundary.length))) {
         // Behind its end it is no delimiter any more; not everybody knows.
         if (closed) this.#visitor.doubtful();
