@@ -298,7 +298,9 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     const msLeft = attempt.msLeft(clock.now());
     clock.after(Math.min(PARTIAL_MS, msLeft), () => {
       attempt.isWatched = false;
-      if (attempt.open > 0 && msLeft <= PARTIAL_MS) for (const withdraw of attempt.withdrawals) withdraw();
+      // A timer may ring a little before the wall clock has come so far: then it is looked at once more.
+      const isOver = msLeft < Infinity && attempt.msLeft(clock.now()) === Infinity;
+      if (attempt.open > 0 && isOver) for (const withdraw of attempt.withdrawals) withdraw();
       if (attempt.open === 0) return;
       const settled = attempt.take();
       if (settled.length > 0) attempt.settling = Promise.resolve(attempt.settling).then(() => settle(attempt, settled));
