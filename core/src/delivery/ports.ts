@@ -12,6 +12,7 @@ import type { LocalMailbox } from '../maildrop/mailbox.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { DueMessage, Outcome } from '../queue/active.ts';
+import type { NoticeEnvelope } from '../queue/told.ts';
 import type { StsPolicies } from './sts.ts';
 
 export type { DueMessage, Outcome } from '../queue/active.ts';
@@ -49,7 +50,7 @@ export interface DeliveryPorts {
   /** Only the stages deliver, delivered, deferred and bounced are used. */
   readonly hooks: Pick<Pipeline, 'deliver' | 'delivered' | 'deferred' | 'bounced'>;
   /** Stores a notice as a new message; resolves when it is on disk. @throws when it could not be stored. */
-  readonly submitNotice: (envelope: Envelope, bytes: Uint8Array) => Promise<void>;
+  readonly submitNotice: (envelope: NoticeEnvelope, bytes: Uint8Array) => Promise<void>;
   /** A new queue id, for notices. */
   readonly newId: () => string;
   readonly isSelf: IsSelf;

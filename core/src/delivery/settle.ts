@@ -1,25 +1,33 @@
 /**
  * What an attempt came to, made lasting: the queue is told, the sender gets a notice where he is to have one (notice/),
  * hooks, log and counters hear of it. Called by delivery/loop with the results of a message, all at once or in parts.
- * The order is what makes it safe: a notice is on disk before the queue forgets the recipient it is about. When it
- * cannot be stored, the recipients stay pending, those that were delivered as `owed`: they are told of later and not
- * delivered again. When the queue cannot be told, the message is tried again. So a crash or a full disk may repeat a
- * delivery or a notice, and loses neither.
+ * The order is what makes it safe: a notice is on disk before the queue forgets the recipient it is about, and says itself
+ * what became of him (queue/told), so that a crash in between repeats nothing that was told. When it cannot be stored,
+ * the recipients stay pending, those that were delivered as `owed`: they are told of later and not delivered again. When
+ * the queue cannot be told, the message is tried again. So a crash before a notice is stored, or a full disk, may repeat a
+ * delivery, and loses nothing.
  */
 import type { DeliveryFacts } from '../hook/contract.ts';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import type { Attempt, Settled } from './attempt.ts';
 import { MAX_TOLD } from './notice/build.ts';
-import { type Delay, delay, expansions, failure, type NoticePolicy, success, warnsAt } from './notice/events.ts';
+import { delay, expansions, failure, type NoticePolicy, success, warnsAt } from './notice/events.ts';
 import { createSendNotice } from './notice/send.ts';
 import type { Told } from './notice/told.ts';
 import { mayNotify } from './notice/wishes.ts';
+import { stateAfter } from '../queue/active.ts';
 import type { DeliveryPorts, Outcome } from './ports.ts';
 
 export type Settle = (attempt: Attempt, settled: readonly Settled[]) => Promise<void>;
 
 /** Recipients whose notice could not be stored are looked at again after this. */
 const BOUNCE_RETRY_MS = 300_000;
+
+/** Somebody to tell of, with what the queue is told of him: the notice says both. */
+interface Item {
+  readonly told: Told;
+  readonly outcome?: Outcome;
+}
 
 interface Decided {
   readonly one: Settled;
@@ -62,13 +70,18 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   const recipientOf = (attempt: Attempt, { index }: Settled): Recipient => attempt.envelope.recipients[index]!;
 
   /** @throws StoreError when the notice could not be stored */
-  async function notify(envelope: Envelope, told: readonly Told[]): Promise<void> {
-    for (let at = 0; at < told.length; at += MAX_TOLD) await notifyOnce(envelope, told.slice(at, at + MAX_TOLD));
+  async function notify(attempt: Attempt, items: readonly Item[]): Promise<void> {
+    for (let at = 0; at < items.length; at += MAX_TOLD) await notifyOnce(attempt, items.slice(at, at + MAX_TOLD));
   }
 
-  async function notifyOnce(envelope: Envelope, told: readonly Told[]): Promise<void> {
+  async function notifyOnce({ envelope, due }: Attempt, items: readonly Item[]): Promise<void> {
+    const told = items.map((one) => one.told);
     const kind = told[0]!.action === 'failed' ? 'bounce' : 'notice';
-    const id = await sendNotice(envelope, told);
+    const recipients = items
+      .map(({ outcome }) => outcome)
+      .filter((outcome) => outcome !== undefined)
+      .map((outcome) => [outcome.index, stateAfter(due.state?.recipients[outcome.index], outcome)] as const);
+    const id = await sendNotice(envelope, told, { id: envelope.id, recipients });
     counters.add(`delivery.${kind}.${id === undefined ? 'withheld' : 'sent'}`);
     if (id === undefined) return;
     if (kind === 'bounce') log.info('delivery.bounce', { message: envelope.id, bounce: id, to: envelope.reversePath });
@@ -79,12 +92,13 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const failed = decided.filter(hasFailed);
     const heard = mayNotify(attempt.envelope) ? failed : [];
-    const told = heard
-      .map(({ one, ended }) => failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended))
-      .filter((one) => one !== undefined);
+    const items = heard.flatMap(({ one, outcome, ended }): Item[] => {
+      const told = failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended);
+      return told === undefined ? [] : [{ told, outcome }];
+    });
     try {
-      if (told.length === 0) counters.add('delivery.bounce.withheld');
-      else await notify(attempt.envelope, told);
+      if (items.length === 0) counters.add('delivery.bounce.withheld');
+      else await notify(attempt, items);
       return decided;
     } catch (error) {
       unstored(attempt, 'delivery.bounce.unstored', error);
@@ -102,7 +116,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
     }
     const expanded = attempt.tellsExpansions && mayNotify(envelope) ? expansions(envelope.recipients) : [];
     try {
-      await notify(envelope, [...told.values(), ...expanded]);
+      const items = [...told].map(([{ outcome }, one]): Item => ({ told: one, outcome }));
+      await notify(attempt, [...items, ...expanded.map((one): Item => ({ told: one }))]);
       attempt.tellsExpansions = false;
       return decided;
     } catch (error) {
@@ -132,7 +147,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope, due } = attempt;
     if (!mayNotify(envelope)) return decided;
-    const delays = new Map<Decided, Delay>();
+    const delays = new Map<Decided, Item & { readonly outcome: Outcome }>();
     for (const each of decided) {
       const { one, outcome } = each;
       if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred') continue;
@@ -140,20 +155,14 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
       const state = due.state?.recipients[one.index];
       const said = { reply, nextHop: one.nextHop };
       const found = delay(envelope, recipientOf(attempt, one), said, state, policy(), clock.now());
-      if (found !== undefined) delays.set(each, found);
+      if (found === undefined) continue;
+      const { told, ...noted } = found;
+      delays.set(each, { told, outcome: { ...outcome, ...noted } });
     }
     if (delays.size === 0) return decided;
     try {
-      await notify(
-        envelope,
-        [...delays.values()].map(({ told }) => told),
-      );
-      return decided.map((each) => {
-        const found = delays.get(each);
-        if (found === undefined || each.outcome.outcome !== 'deferred') return each;
-        const { told: _, ...noted } = found;
-        return { ...each, outcome: { ...each.outcome, ...noted } };
-      });
+      await notify(attempt, [...delays.values()]);
+      return decided.map((each) => ({ ...each, outcome: delays.get(each)?.outcome ?? each.outcome }));
     } catch (error) {
       unstored(attempt, 'delivery.notice.unstored', error);
       return decided;

@@ -5,6 +5,7 @@
  */
 import type { Envelope } from '../mail/envelope.ts';
 import type { DeliveryState, Owed, RecipientState } from './store.ts';
+import { untried } from './told.ts';
 
 /** A message whose time has come, handed out until every index of `due` was settled or the message was released. */
 export interface DueMessage {
@@ -39,11 +40,6 @@ export interface Active {
   removed: boolean;
 }
 
-/** The state before the first attempt: everyone is pending and was due from the start. */
-function untried(envelope: Envelope): RecipientState[] {
-  return envelope.recipients.map(() => ({ status: 'pending', attempts: 0, nextAttemptAtMs: envelope.receivedAtMs }));
-}
-
 /**
  * Which recipients to try now.
  * @param forced everyone who is pending, whatever their time
@@ -71,20 +67,25 @@ function toldOf(before: Noted, now: Noted): Noted {
   };
 }
 
+/** @param before undefined when it was never tried */
+export function stateAfter(before: RecipientState | undefined, outcome: Outcome): RecipientState {
+  const deferred = outcome.outcome === 'deferred';
+  return {
+    ...(deferred ? toldOf(before ?? {}, outcome) : {}),
+    status: outcome.outcome === 'deferred' ? 'pending' : outcome.outcome,
+    attempts: (before?.attempts ?? 0) + 1,
+    nextAttemptAtMs: deferred ? outcome.nextAttemptAtMs : 0,
+    reply: outcome.reply,
+  };
+}
+
 /** Writes outcomes into an active message. An index that is not open (settled before, never due) is left as it is. */
 export function applyOutcomes(active: Active, outcomes: readonly Outcome[]): void {
   const recipients = active.state === undefined ? untried(active.envelope) : [...active.state.recipients];
   for (const one of outcomes) {
     const before = recipients[one.index];
     if (before === undefined || !active.open.delete(one.index)) continue;
-    const deferred = one.outcome === 'deferred';
-    recipients[one.index] = {
-      ...(one.outcome === 'deferred' ? toldOf(before, one) : {}),
-      status: one.outcome === 'deferred' ? 'pending' : one.outcome,
-      attempts: before.attempts + 1,
-      nextAttemptAtMs: deferred ? one.nextAttemptAtMs : 0,
-      reply: one.reply,
-    };
+    recipients[one.index] = stateAfter(before, one);
   }
   active.state = { ...active.state, recipients };
 }

@@ -9,6 +9,7 @@ import {
   type ListedMessage,
   type NewMessage,
   type QueueStore,
+  type RecipientState,
   StoreError,
   type StoredMessage,
 } from './store.ts';
@@ -443,5 +444,61 @@ describe('a message that is to be delivered by some time (RFC 2852)', () => {
     await queue.remove('gone');
     clock.advance(20_000);
     expect(idsOf(await queue.takeLate(10))).toEqual(['waits']);
+  });
+});
+
+describe('a notice that was stored before a crash, and the message it is about', () => {
+  const state = (over: Partial<RecipientState> = {}): RecipientState => ({
+    status: 'failed',
+    attempts: 1,
+    nextAttemptAtMs: 0,
+    reply: '550 5.1.1 nobody',
+    ...over,
+  });
+  const notice = (...recipients: [number, RecipientState][]): Partial<Envelope> =>
+    ({ settles: { id: 'a', recipients } }) as never;
+
+  async function restart(): Promise<void> {
+    await queue.close();
+    queue = makeQueue();
+    await queue.open();
+  }
+
+  test('its recipients are not tried again, those it does not tell of are', async () => {
+    await accept('a', 3);
+    clock.advance(1);
+    await accept('n', 1, notice([0, state()], [2, state({ status: 'pending', nextAttemptAtMs: clock.nowMs + 9000, warned: 1 })]));
+    await restart();
+    expect((await queue.takeDue(10)).map(({ envelope: { id }, due }) => [id, due])).toEqual([
+      ['a', [1]],
+      ['n', [0]],
+    ]);
+    expect(logged).toContain('queue.caught-up');
+    await queue.settle('a', [deliver(1)]);
+    expect(store.held.get('a')?.state?.recipients).toMatchObject([
+      { status: 'failed' },
+      { status: 'delivered' },
+      { status: 'pending', warned: 1 },
+    ]);
+  });
+
+  test('it is forgotten when that was all', async () => {
+    await accept('a');
+    await accept('n', 1, notice([0, state()]));
+    await restart();
+    expect([[...store.held.keys()], queue.sizes().waiting]).toEqual([['n'], 1]);
+  });
+
+  test('nothing of a message that was tried since is changed by an old notice, nor where there is none', async () => {
+    await accept('a');
+    await accept('n', 1, notice([0, state({ status: 'pending', nextAttemptAtMs: clock.nowMs + 9000 })]));
+    await queue.takeDue(1);
+    await queue.settle('a', [defer(0, 1000)]);
+    const before = store.held.get('a')?.state;
+    await restart();
+    expect(store.held.get('a')?.state).toBe(before);
+    await queue.remove('a');
+    await restart();
+    expect([...store.held.keys()]).toEqual(['n']);
   });
 });

@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type Schedule, type Wish, wishFor } from './schedule.ts';
 import type { QueueStore, StoredMessage } from './store.ts';
+import { type NoticeEnvelope, type Settles, unsettled } from './told.ts';
 
 export interface Recovered {
   readonly messages: number;
@@ -40,6 +41,25 @@ export function wishOf({ envelope, state }: StoredMessage): Wish {
 export async function recover(store: QueueStore, schedule: Schedule, deadlines: Deadlines, log: Log): Promise<Recovered> {
   let messages = 0;
   let damaged = 0;
+
+  /** Older than the notice, so it is in the schedule by now. @returns true when that was the end of it */
+  async function catchUp(settles: Settles): Promise<boolean> {
+    const about = await unsettled(store, settles);
+    if (about?.state === undefined) return false;
+    const { id } = settles;
+    log.info('queue.caught-up', { message: id });
+    const wasWaiting = schedule.remove(id);
+    const dueAtMs = firstDueAtMs(about);
+    if (dueAtMs === undefined) {
+      deadlines.remove(id);
+      await store.remove(id);
+      return wasWaiting;
+    }
+    await store.settle(id, about.state);
+    if (wasWaiting) schedule.add(id, dueAtMs, wishOf(about));
+    return false;
+  }
+
   for await (const listed of store.list()) {
     if (listed.kind === 'damaged') {
       damaged++;
@@ -56,6 +76,8 @@ export async function recover(store: QueueStore, schedule: Schedule, deadlines: 
     schedule.add(listed.id, dueAtMs, wish);
     if (!wish.held) deadlines.add(listed.id, listed.message.envelope.deliverBy?.atMs);
     messages++;
+    const { settles } = listed.message.envelope as NoticeEnvelope;
+    if (settles !== undefined && (await catchUp(settles))) messages--;
   }
   if (damaged > LOGGED_DAMAGE) log.error('queue.damaged', { more: damaged - LOGGED_DAMAGE });
   log.info('queue.recovered', { messages, damaged });

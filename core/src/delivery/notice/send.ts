@@ -5,6 +5,7 @@
 import { isAscii } from 'node:buffer';
 import type { Envelope, Recipient } from '../../mail/envelope.ts';
 import { StoreError } from '../../queue/store.ts';
+import type { Settles } from '../../queue/told.ts';
 import { once, survey } from '../convert/convert.ts';
 import type { DeliveryPorts } from '../ports.ts';
 import { buildNotice } from './build.ts';
@@ -20,7 +21,7 @@ async function goesAnywhere(message: Uint8Array, isInternational: boolean): Prom
 }
 
 /** @returns the id of the notice; undefined when there is nobody to tell. @throws StoreError when it could not be stored */
-export type SendNotice = (envelope: Envelope, told: readonly Told[]) => Promise<string | undefined>;
+export type SendNotice = (envelope: Envelope, told: readonly Told[], settles: Settles) => Promise<string | undefined>;
 
 export function createSendNotice(ports: DeliveryPorts, hostname: string, policy: () => NoticePolicy): SendNotice {
   const { queue, clock, directory, log } = ports;
@@ -55,7 +56,7 @@ export function createSendNotice(ports: DeliveryPorts, hostname: string, policy:
     }));
   }
 
-  return async (envelope, told) => {
+  return async (envelope, told, settles) => {
     const recipients = recipientsOf(envelope.reversePath);
     if (recipients.length === 0) {
       log.warn('delivery.bounce.nobody', { message: envelope.id, reversePath: envelope.reversePath });
@@ -90,6 +91,7 @@ export function createSendNotice(ports: DeliveryPorts, hostname: string, policy:
         },
         sizeBytes: bytes.length,
         body,
+        settles,
         ...(smtpUtf8 ? { smtpUtf8: true } : {}),
         // RFC 6710 §4.6: as urgent as what it is about.
         // RFC 8689 §5: it tells of what was to stay secret.
