@@ -1,27 +1,12 @@
 /** Mail for hosts that do not take it as it is: what goes over the wire to each, and what comes back. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, type Rig, type RigMessage, type RigOptions } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
-
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
-
-async function sink(options?: SinkOptions): Promise<Sink> {
-  const one = await startSink(options);
-  sinks.push(one);
-  return one;
-}
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig, startRigTo } from '../lib/delivery-peers.ts';
+import type { Rig, RigMessage, RigOptions } from '../lib/delivery-rig.ts';
+import type { Sink } from '../lib/smtp-sink.ts';
 
 function rigTo(to: Sink, relay: NonNullable<RigOptions['config']>['relay'] = {}): Rig {
-  const rig = makeRig({ config: { relay: { via: `smtp://127.0.0.1:${to.port}`, ...relay } } });
-  rigs.push(rig);
-  return rig;
+  return startRigTo(to, { config: { relay } });
 }
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 const SEVEN = ['PIPELINING', 'SIZE 10000000'];
 const EIGHT = [...SEVEN, '8BITMIME'];
@@ -33,14 +18,14 @@ const DELIVERED = [expect.stringMatching(/^delivered: 250/)];
 
 describe('8-bit mail', () => {
   it('is converted for a host without 8BITMIME, and SIZE says what is sent', async () => {
-    const peer = await sink({ extensions: SEVEN });
+    const peer = await startPeer({ extensions: SEVEN });
     expect(await rigTo(peer).send(eightBit)).toEqual(DELIVERED);
     expect(peer.messages[0]!.data.toString('latin1')).toBe(quoted);
     expect(mailOf(peer)).toBe(`0 MAIL FROM:<sender@example.test> SIZE=${quoted.length}`);
   });
 
   it('is converted after HELO, too', async () => {
-    const peer = await sink({ script: { EHLO: '500 what?' } });
+    const peer = await startPeer({ script: { EHLO: '500 what?' } });
     expect(await rigTo(peer).send(eightBit)).toEqual(DELIVERED);
     expect(peer.messages[0]!.data.toString('latin1')).toBe(quoted);
   });
@@ -48,7 +33,7 @@ describe('8-bit mail', () => {
   it.each(['8bitmime', '7bit'] as const)(
     'that is declared as %s goes as it is, and declared, to a host that takes it',
     async (body) => {
-      const peer = await sink({ extensions: EIGHT });
+      const peer = await startPeer({ extensions: EIGHT });
       expect(await rigTo(peer).send({ ...eightBit, envelope: { body } })).toEqual(DELIVERED);
       expect(peer.messages[0]!.data.toString('latin1')).toBe(eightBit.text);
       expect(mailOf(peer)).toMatch(/ BODY=8BITMIME$/);
@@ -56,20 +41,20 @@ describe('8-bit mail', () => {
   );
 
   it('that nobody declared is converted all the same', async () => {
-    const peer = await sink({ extensions: SEVEN });
+    const peer = await startPeer({ extensions: SEVEN });
     expect(await rigTo(peer).send({ ...eightBit, envelope: { body: '7bit' } })).toEqual(DELIVERED);
     expect(peer.messages[0]!.data.toString('latin1')).toBe(quoted);
   });
 
   it('that was declared and is none goes as it is', async () => {
-    const peer = await sink({ extensions: SEVEN });
+    const peer = await startPeer({ extensions: SEVEN });
     const text = 'Subject: x\r\nContent-Transfer-Encoding: 8bit\r\n\r\nplain\r\n';
     expect(await rigTo(peer).send({ to: ['b@y.test'], text, envelope: { body: '8bitmime' } })).toEqual(DELIVERED);
     expect(peer.messages[0]!.data.toString('latin1')).toBe(text);
   });
 
   it('that is large is converted as it is streamed', async () => {
-    const peer = await sink({ extensions: SEVEN });
+    const peer = await startPeer({ extensions: SEVEN });
     const line = '.Die K\xf6che m\xfcssen w\xe4hrenddessen f\xfcr die G\xe4ste kochen.\r\n';
     expect(await rigTo(peer).send({ ...eightBit, text: `${HEAD}\r\n${line.repeat(5_000)}` })).toEqual(DELIVERED);
     const data = peer.messages[0]!.data.toString('latin1');
@@ -80,7 +65,7 @@ describe('8-bit mail', () => {
   });
 
   it('that becomes too large for the host bounces unsent', async () => {
-    const peer = await sink({ extensions: [`SIZE ${quoted.length - 1}`, 'PIPELINING'] });
+    const peer = await startPeer({ extensions: [`SIZE ${quoted.length - 1}`, 'PIPELINING'] });
     expect(await rigTo(peer).send(eightBit)).toEqual([expect.stringMatching(/^failed: 552 5\.3\.4 /)]);
     expect(mailOf(peer)).toBeUndefined();
   });
@@ -88,7 +73,7 @@ describe('8-bit mail', () => {
   it('that is signed bounces, unless the operator has it converted', async () => {
     const type = 'Content-Type: multipart/signed; boundary=s; micalg=sha-256; protocol="application/pgp-signature"\r\n';
     const text = `MIME-Version: 1.0\r\n${type}\r\n--s\r\n\r\ncaf\xe9 0123456789\r\n--s--\r\n`;
-    const peer = await sink({ extensions: SEVEN });
+    const peer = await startPeer({ extensions: SEVEN });
     expect(await rigTo(peer).send({ ...eightBit, text })).toEqual([expect.stringMatching(/^failed: 554 5\.6\.2 signed /)]);
     expect(mailOf(peer)).toBeUndefined();
     expect(await rigTo(peer, { convertSigned: true }).send({ ...eightBit, text })).toEqual(DELIVERED);
@@ -96,8 +81,8 @@ describe('8-bit mail', () => {
   });
 
   it('is what the host that is connected takes, not what another one of the domain would', async () => {
-    const first = await sink({ extensions: EIGHT, address: '127.0.0.2', script: { MAIL: '421 4.3.2 going down' } });
-    const second = await sink({ extensions: SEVEN, address: '127.0.0.3', port: first.port });
+    const first = await startPeer({ extensions: EIGHT, address: '127.0.0.2', script: { MAIL: '421 4.3.2 going down' } });
+    const second = await startPeer({ extensions: SEVEN, address: '127.0.0.3', port: first.port });
     const zones = {
       'y.test': {
         mx: [
@@ -108,8 +93,7 @@ describe('8-bit mail', () => {
       'one.y.test': { a: ['127.0.0.2'] },
       'two.y.test': { a: ['127.0.0.3'] },
     };
-    const rig = makeRig({ zones, config: { relay: { port: first.port } } });
-    rigs.push(rig);
+    const rig = startRig({ zones, config: { relay: { port: first.port } } });
     expect(await rig.send(eightBit)).toEqual(DELIVERED);
     expect(mailOf(first)).toMatch(/ BODY=8BITMIME$/);
     expect(mailOf(second)).not.toContain('BODY');
@@ -134,7 +118,7 @@ describe('binary mail', () => {
     ['BINARYMIME without a way to send it', [...EIGHT, 'BINARYMIME'], 12],
     ['8-bit mail, streamed', EIGHT, 200_000],
   ])('is never sent by DATA as it is: it is base64 for a host that takes %s', async (_what, extensions, size) => {
-    const peer = await sink({ extensions });
+    const peer = await startPeer({ extensions });
     expect(await rigTo(peer).send(binary(size))).toEqual(DELIVERED);
     const [head, body = ''] = peer.messages[0]!.data.toString('latin1').split('\r\n\r\n');
     expect(head).toBe('MIME-Version: 1.0\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: base64');
@@ -144,7 +128,7 @@ describe('binary mail', () => {
 
   it('stays 8-bit where that is enough', async () => {
     const text = `${HEAD}Content-Transfer-Encoding: binary\r\n\r\ncaf\xe9\r\n`;
-    const peer = await sink({ extensions: EIGHT });
+    const peer = await startPeer({ extensions: EIGHT });
     expect(await rigTo(peer).send({ to: ['b@y.test'], text, envelope: { body: 'binarymime' } })).toEqual(DELIVERED);
     expect(peer.messages[0]!.data.toString('latin1')).toBe(text.replace('binary', '8bit'));
     expect(mailOf(peer)).toMatch(/ BODY=8BITMIME$/);
@@ -159,22 +143,22 @@ describe('mail that came with SMTPUTF8', () => {
   });
 
   it('is like other mail for a host without it where addresses and headers are ASCII', async () => {
-    const eight = await sink({ extensions: EIGHT });
+    const eight = await startPeer({ extensions: EIGHT });
     expect(await rigTo(eight).send(message('x'))).toEqual(DELIVERED);
     expect(mailOf(eight)).toMatch(/ BODY=8BITMIME$/);
-    const seven = await sink({ extensions: SEVEN });
+    const seven = await startPeer({ extensions: SEVEN });
     expect(await rigTo(seven).send(message('x'))).toEqual(DELIVERED);
     expect(seven.messages[0]!.data.toString('latin1')).toContain('caf=C3=A9');
   });
 
   it('bounces for a host without it where only the header is more than ASCII', async () => {
-    const peer = await sink({ extensions: EIGHT });
+    const peer = await startPeer({ extensions: EIGHT });
     expect(await rigTo(peer).send(message('gr\u{f6}\u{df}er'))).toEqual([expect.stringMatching(/^failed: 553 5\.6\.7 /)]);
     expect(mailOf(peer)).toBeUndefined();
   });
 
   it('bounces for one recipient beyond ASCII only, of several at a host that takes the others', async () => {
-    const peer = await sink({ extensions: EIGHT });
+    const peer = await startPeer({ extensions: EIGHT });
     expect(await rigTo(peer).send({ ...message('x'), to: ['j\u{f6}rg@y.test', 'b@y.test', 'c@y.test'] })).toEqual([
       expect.stringMatching(/^failed: 553 5\.6\.7 /),
       ...DELIVERED,
@@ -184,9 +168,9 @@ describe('mail that came with SMTPUTF8', () => {
   });
 
   it('bounces for one recipient beyond ASCII only, where the others go to another host', async () => {
-    const without = await sink({ extensions: EIGHT });
-    const able = await sink({ extensions: [...EIGHT, 'SMTPUTF8'] });
-    const rig = makeRig({
+    const without = await startPeer({ extensions: EIGHT });
+    const able = await startPeer({ extensions: [...EIGHT, 'SMTPUTF8'] });
+    const rig = startRig({
       config: {
         relay: {
           routes: [
@@ -196,7 +180,6 @@ describe('mail that came with SMTPUTF8', () => {
         },
       },
     });
-    rigs.push(rig);
     expect(await rig.send({ ...message('gr\u{f6}\u{df}er'), to: ['j\u{f6}rg@a.test', 'j\u{f6}rg@b.test'] })).toEqual([
       expect.stringMatching(/^failed: 553 5\.6\.7 /),
       ...DELIVERED,

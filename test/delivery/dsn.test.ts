@@ -2,23 +2,20 @@
 import type { Envelope, Recipient } from '@posthorn/core/mail/envelope';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { StoreError } from '@posthorn/core/queue/store';
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
-import { type Script, type Sink, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { Rig, RigOptions } from '../lib/delivery-rig.ts';
+import type { Script, Sink } from '../lib/smtp-sink.ts';
 
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
 const HOUR = 3_600_000;
 
-async function hop(words: readonly string[], script: Script = {}, lmtp = false): Promise<Sink> {
-  const sink = await startSink({ extensions: ['PIPELINING', ...words], script, lmtp });
-  sinks.push(sink);
-  return sink;
+function hop(words: readonly string[], script: Script = {}, lmtp = false): Promise<Sink> {
+  return startPeer({ extensions: ['PIPELINING', ...words], script, lmtp });
 }
 
 function rigTo(sink: Sink | undefined, options: RigOptions = {}, scheme = 'smtp'): Rig {
   const via = sink === undefined ? 'discard:' : `${scheme}://127.0.0.1:${sink.port}`;
-  const rig = makeRig({
+  return startRig({
     ...options,
     config: {
       queue: { priorityStep: 60_000, warnAfter: [4 * HOUR, 24 * HOUR], giveUpAfter: 120 * HOUR, maxReturnBytes: 1000 },
@@ -26,14 +23,7 @@ function rigTo(sink: Sink | undefined, options: RigOptions = {}, scheme = 'smtp'
       relay: { routes: [{ to: '*', via }] },
     },
   });
-  rigs.push(rig);
-  return rig;
 }
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 const ask = (recipient: Partial<Recipient>, envelope: Partial<Envelope> = {}): Partial<Envelope> => ({
   recipients: [{ address: 'b@y.test', ...recipient }],

@@ -1,32 +1,21 @@
 /** Hosts that announce LIMITS (RFC 9422): none gets more in a session or a transaction than it said. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, type Rig } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { Rig } from '../lib/delivery-rig.ts';
+import type { Sink, SinkOptions } from '../lib/smtp-sink.ts';
 
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
-
-async function sink(limits: string, options: SinkOptions = {}): Promise<Sink> {
-  const one = await startSink({ extensions: ['PIPELINING', `LIMITS ${limits}`], ...options });
-  sinks.push(one);
-  return one;
+function sink(limits: string, options: SinkOptions = {}): Promise<Sink> {
+  return startPeer({ extensions: ['PIPELINING', `LIMITS ${limits}`], ...options });
 }
 
 function rigTo(to: Sink): Rig {
-  const rig = makeRig({
+  return startRig({
     config: {
       relay: { via: `smtp://127.0.0.1:${to.port}` },
       throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 1 },
     },
   });
-  rigs.push(rig);
-  return rig;
 }
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 const many = (count: number): string[] => Array.from({ length: count }, (_, index) => `r${index}@d${index % 3}.test`);
 

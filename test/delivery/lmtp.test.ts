@@ -1,24 +1,18 @@
 /** Delivery by LMTP (RFC 2033): a reply for each recipient at the end, each settled on its own; TCP and unix sockets. */
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import { MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
 import { tempFolder } from '../lib/process.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import type { Sink, SinkOptions } from '../lib/smtp-sink.ts';
 
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
-
-async function sink(options?: SinkOptions): Promise<Sink> {
-  const one = await startSink({ lmtp: true, ...options });
-  sinks.push(one);
-  return one;
+function sink(options?: SinkOptions): Promise<Sink> {
+  return startPeer({ lmtp: true, ...options });
 }
 
 function rigVia(via: string, options: RigOptions = {}): Rig {
   const throughput = { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 1 };
-  const rig = makeRig({ ...options, config: { throughput, relay: { routes: [{ to: '*', via }] } } });
-  rigs.push(rig);
-  return rig;
+  return startRig({ ...options, config: { throughput, relay: { routes: [{ to: '*', via }] } } });
 }
 
 /** A folder that goes away with its test. */
@@ -28,11 +22,6 @@ function tempSocketFolder(): Disposable & { readonly path: string } {
 }
 
 const rigTo = (to: Sink, options?: RigOptions): Rig => rigVia(`lmtp://127.0.0.1:${to.port}`, options);
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 const THREE = ['a@y.test', 'b@y.test', 'c@y.test'];
 const PIPELINING = { true: ['PIPELINING', '8BITMIME', 'ENHANCEDSTATUSCODES'], false: ['8BITMIME'] } as const;
@@ -153,10 +142,9 @@ describe('an LMTP server', () => {
 
 it('a domain is delivered to by LMTP, whatever the routes say', async () => {
   const peer = await sink();
-  const rig = makeRig({
+  const rig = startRig({
     config: { domains: { 'y.test': { deliver: `lmtp://127.0.0.1:${peer.port}` } }, relay: { via: 'discard:' } },
   });
-  rigs.push(rig);
   await rig.send({ to: ['a@y.test'] });
   expect(peer.messages.map(({ to }) => to)).toEqual([['a@y.test']]);
 });

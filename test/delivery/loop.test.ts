@@ -2,36 +2,21 @@
 import type { Verdict } from '@posthorn/core/hook/contract';
 import { MailboxError } from '@posthorn/core/maildrop/mailbox';
 import { StoreError } from '@posthorn/core/queue/store';
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, MESSAGE, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
-import { type Sink, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import { MESSAGE } from '../lib/delivery-rig.ts';
+import type { Sink } from '../lib/smtp-sink.ts';
 
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
-
-function rigOf(options: RigOptions = {}): Rig {
-  const rig = makeRig(options);
-  rigs.push(rig);
-  return rig;
+function sinkOf(script = {}): Promise<Sink> {
+  return startPeer({ script });
 }
-
-async function sinkOf(script = {}): Promise<Sink> {
-  const sink = await startSink({ script });
-  sinks.push(sink);
-  return sink;
-}
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 const toAlice = { recipients: [{ address: 'alice@me.test', mailbox: 'alice' }] };
 const verdict = (kind: Verdict['kind'], over: Partial<Verdict> = {}): Verdict => ({ kind, evidence: [], edits: [], ...over });
 
 describe('a message for a mailbox', () => {
   it('is put there with the lines only the last server writes', async () => {
-    const rig = rigOf();
+    const rig = startRig();
     expect(await rig.send({ to: ['alice@me.test'], envelope: toAlice })).toEqual([
       'delivered: 250 2.0.0 delivered to the mailbox',
     ]);
@@ -41,14 +26,14 @@ describe('a message for a mailbox', () => {
   });
 
   it('is put there once for two addresses of the same user', async () => {
-    const rig = rigOf();
+    const rig = startRig();
     const recipients = ['a@me.test', 'b@me.test'].map((address) => ({ address, mailbox: 'alice' }));
     expect(await rig.send({ to: [], envelope: { recipients } })).toHaveLength(2);
     expect(rig.mailboxes.get('alice')).toHaveLength(1);
   });
 
   it('is filed apart when it was quarantined', async () => {
-    const rig = rigOf();
+    const rig = startRig();
     await rig.send({ to: [], envelope: { ...toAlice, quarantine: 'spam' } });
     expect(rig.mailboxes.get('alice')?.[0]?.folder).toBe('quarantine');
   });
@@ -56,7 +41,7 @@ describe('a message for a mailbox', () => {
   it('goes to the server of a domain of ours when it was quarantined, and nowhere else, whose sender is not told', async () => {
     const sink = await sinkOf();
     const via = `smtp://127.0.0.1:${sink.port}`;
-    const rig = rigOf({ config: { domains: { 'ours.test': { deliver: via } }, relay: { via } } });
+    const rig = startRig({ config: { domains: { 'ours.test': { deliver: via } }, relay: { via } } });
     expect(await rig.send({ to: ['a@ours.test', 'b@y.test'], envelope: { quarantine: 'spam' } })).toEqual([
       expect.stringMatching(/^delivered/),
       'failed: 550 5.7.1 message was quarantined and is not relayed',
@@ -67,7 +52,7 @@ describe('a message for a mailbox', () => {
   });
 
   it('waits or bounces as the mailbox says', async () => {
-    const rig = rigOf({
+    const rig = startRig({
       mailboxError: (mailbox) =>
         new MailboxError(mailbox === 'gone', mailbox === 'gone' ? '5.1.1' : '4.2.2', `${mailbox} cannot`),
     });
@@ -83,7 +68,7 @@ describe('a message for a mailbox', () => {
 describe('a message that cannot be delivered', () => {
   it('bounces to its sender with the null reverse-path, before the queue forgets it', async () => {
     const sink = await sinkOf({ RCPT: '550 5.1.1 nobody' });
-    const rig = rigOf({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
     expect(await rig.send({ to: ['b@y.test'] })).toEqual(['failed: 550 5.1.1 nobody']);
     const [bounce] = rig.bounces;
     expect(bounce?.envelope).toMatchObject({ reversePath: '', recipients: [{ address: 'sender@example.test' }], body: '7bit' });
@@ -93,13 +78,13 @@ describe('a message that cannot be delivered', () => {
   });
 
   it('does not bounce when it is itself a bounce', async () => {
-    const rig = rigOf({ zones: {} });
+    const rig = startRig({ zones: {} });
     expect(await rig.send({ from: '', to: ['b@gone.test'] })).toEqual(['failed: 550 5.1.2 no such mail domain: gone.test']);
     expect(rig.bounces).toEqual([]);
   });
 
   it('is given up with 4.4.7 when its time is over', async () => {
-    const rig = rigOf({ zones: { 'y.test': { fail: true } }, maxAttempts: 1 });
+    const rig = startRig({ zones: { 'y.test': { fail: true } }, maxAttempts: 1 });
     expect(await rig.send({ to: ['b@y.test'] })).toEqual([
       expect.stringMatching(/^failed: 451 4\.4\.7 given up, at last: 451 4\.4\.3/),
     ]);
@@ -107,7 +92,7 @@ describe('a message that cannot be delivered', () => {
   });
 
   it('stays in the queue when its bounce cannot be stored', async () => {
-    const rig = rigOf({
+    const rig = startRig({
       zones: {},
       ports: {
         submitNotice: async () => {
@@ -120,7 +105,7 @@ describe('a message that cannot be delivered', () => {
   });
 
   it('tells a local sender in their mailbox, and nobody when the sender is unknown here', async () => {
-    const rig = rigOf({
+    const rig = startRig({
       zones: {},
       ports: {
         directory: {
@@ -144,7 +129,7 @@ describe('a message that cannot be delivered', () => {
 describe('routes', () => {
   it('discard what they say, and split a message by next hop', async () => {
     const [one, two] = [await sinkOf(), await sinkOf()];
-    const rig = rigOf({
+    const rig = startRig({
       config: {
         domains: { 'ours.test': { deliver: `smtp://127.0.0.1:${two.port}` } },
         relay: { via: `smtp://127.0.0.1:${one.port}`, routes: [{ to: 'drop.test', via: 'discard:' }] },
@@ -161,7 +146,7 @@ describe('routes', () => {
       ({ via: `smtp://127.0.0.1:${port}`, routes: [], port: 25, tls: 'never', mtaSts: false, convertSigned: false }) as const;
     const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 5 };
     const queue = { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 };
-    const rig = rigOf({ config: { relay: relay(one.port), throughput } });
+    const rig = startRig({ config: { relay: relay(one.port), throughput } });
     await rig.send({ to: ['a@y.test'] });
     rig.delivery.reload({ domains: {}, relay: relay(two.port), throughput, queue });
     await rig.send({ to: ['a@y.test'] });
@@ -170,7 +155,7 @@ describe('routes', () => {
 
   it('hold everything while the concurrency is 0', async () => {
     const throughput = { deliveryConcurrency: 0, deliveryConcurrencyPerDestination: 5 };
-    const rig = rigOf({ config: { throughput } });
+    const rig = startRig({ config: { throughput } });
     const id = rig.put({ to: [], envelope: toAlice });
     expect(rig.delivery.sizes().inFlight).toBe(0);
     rig.delivery.reload({
@@ -190,7 +175,7 @@ describe('hooks', () => {
       'no@y.test': verdict('reject', { text: 'not there', code: 554, enhanced: '5.7.0' }),
       'later@y.test': verdict('defer', { text: 'not now' }),
     };
-    const rig = rigOf({
+    const rig = startRig({
       config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } },
       ports: {
         hooks: { deliver: ({ recipient }) => says[recipient] ?? verdict('pass'), delivered: null, deferred: null, bounced: null },
@@ -210,7 +195,7 @@ describe('hooks', () => {
     const sink = await sinkOf({
       RCPT: ({ line }: { line: string }) => (line.includes('bad') ? '550 no' : line.includes('later') ? '450 wait' : undefined),
     });
-    const rig = rigOf({
+    const rig = startRig({
       config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } },
       ports: {
         hooks: {
@@ -248,7 +233,7 @@ describe('draining', () => {
         return undefined;
       },
     });
-    const rig = rigOf({
+    const rig = startRig({
       config: {
         relay: { via: `smtp://127.0.0.1:${sink.port}` },
         throughput: { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 },
@@ -265,7 +250,7 @@ describe('draining', () => {
 
   it('ends a peer that does not answer when its time is over', async () => {
     const sink = await sinkOf({ dot: 'silent' });
-    const rig = rigOf({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
     const id = rig.put({ to: ['b@y.test'] });
     await expect.poll(() => sink.commands).toContain('0 DATA');
     await rig.delivery.drain(50);

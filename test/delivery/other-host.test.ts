@@ -1,38 +1,28 @@
 /** Mail that one mail host of a domain cannot take for what it does not offer: the others of the domain are asked before it fails. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, type Rig, type RigMessage } from '../lib/delivery-rig.ts';
-import { type Sink, startSink } from '../lib/smtp-sink.ts';
-
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { Rig, RigMessage } from '../lib/delivery-rig.ts';
+import type { Sink } from '../lib/smtp-sink.ts';
 
 /** Hosts of y.test, in the order of their preference, each with what it offers. */
 async function hosts(...offers: (readonly string[])[]): Promise<Sink[]> {
   const found: Sink[] = [];
   for (const [index, extensions] of offers.entries()) {
     const port = found[0]?.port;
-    found.push(await startSink({ extensions, address: `127.0.0.${index + 1}`, ...(port === undefined ? {} : { port }) }));
-    sinks.push(found[index]!);
+    found.push(await startPeer({ extensions, address: `127.0.0.${index + 1}`, ...(port === undefined ? {} : { port }) }));
   }
   return found;
 }
 
 function rigTo(peers: readonly Sink[], count = peers.length): Rig {
   const names = Array.from({ length: count }, (_, index) => `mx${index + 1}.y.test`);
-  const rig = makeRig({
+  return startRig({
     config: { relay: { port: peers[0]!.port } },
     zones: {
       'y.test': { mx: names.map((name, index) => [10 * (index + 1), name] as const) },
       ...Object.fromEntries(names.map((name, index) => [name, { a: [`127.0.0.${index + 1}`] }])),
     },
   });
-  rigs.push(rig);
-  return rig;
 }
 
 const SIGNED =

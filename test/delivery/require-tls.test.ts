@@ -1,37 +1,23 @@
 /** REQUIRETLS and `TLS-Required: No` (RFC 8689): where such mail goes, what is said there, and what its bounce is. */
 import type { StsPolicy } from '@posthorn/core/delivery/sts';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { makeRig, type Rig, type RigMessage, type RigOptions } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { Rig, RigMessage, RigOptions } from '../lib/delivery-rig.ts';
+import { policyOf, PROVEN_ZONES, provenHosts } from '../lib/proven-hosts.ts';
+import type { Sink, SinkOptions } from '../lib/smtp-sink.ts';
 import { testCertificate } from '../lib/test-certificate.ts';
-import { type TrustedCa, trustNewCa } from '../lib/trusted-ca.ts';
 
 const OFFERS = ['STARTTLS', 'PIPELINING', 'REQUIRETLS'];
 const PROMISES_NOTHING = ['STARTTLS', 'PIPELINING'];
 const MESSAGE: RigMessage = { to: ['b@y.test'], envelope: { requireTls: true } };
 
-let ca: TrustedCa;
-let certificate: NonNullable<SinkOptions['certificate']>;
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
+const hosts = provenHosts();
 
-beforeAll(async () => {
-  ca = await trustNewCa();
-  certificate = await ca.serverFor('mx.y.test', 'mx2.y.test');
-});
-afterAll(() => ca.forget());
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
-
-async function sink(options: SinkOptions = {}): Promise<Sink> {
-  const one = await startSink({ extensions: OFFERS, certificate, ...options });
-  sinks.push(one);
-  return one;
+function sink(options: SinkOptions = {}): Promise<Sink> {
+  return startPeer({ extensions: OFFERS, certificate: hosts.certificate, ...options });
 }
 
-const policyFor = (...names: string[]): StsPolicy => ({ mode: 'enforce', names: (host) => names.includes(host) });
+const policyFor = (...names: string[]): StsPolicy => policyOf('enforce', ...names);
 
 interface Setup {
   readonly policy?: StsPolicy | 'none' | 'unknown';
@@ -41,24 +27,12 @@ interface Setup {
 
 /** mx.y.test is the peer, mx2.y.test whatever listens on 127.0.0.2. */
 function rigTo(peer: Sink, { policy = policyFor('mx.y.test', 'mx2.y.test'), relay = {}, timeouts = {} }: Setup = {}): Rig {
-  const rig = makeRig({
+  return startRig({
     timeouts,
     config: { relay: { port: peer.port, ...relay } },
-    zones: {
-      'y.test': {
-        mx: [
-          [10, 'mx.y.test'],
-          [20, 'mx2.y.test'],
-        ],
-      },
-      'mx.y.test': { a: ['127.0.0.1'] },
-      'mx2.y.test': { a: ['127.0.0.2'] },
-      'alone.test': { a: ['127.0.0.1'] },
-    },
+    zones: PROVEN_ZONES,
     ports: { sts: { find: async () => policy } },
   });
-  rigs.push(rig);
-  return rig;
 }
 
 const verbs = (peer: Sink): string[] => peer.commands.map((line) => line.replace(/^\d+ /, ''));
@@ -108,7 +82,7 @@ describe('REQUIRETLS', () => {
   });
 
   it.each([
-    ['of another name', () => ca.serverFor('elsewhere.test')],
+    ['of another name', () => hosts.ca.serverFor('elsewhere.test')],
     ['that nobody trusted signed', () => Promise.resolve(testCertificate)],
   ])('bounces with 5.7.10 for a certificate %s', async (_, other) => {
     const peer = await sink({ certificate: await other() });
@@ -136,11 +110,10 @@ describe('REQUIRETLS', () => {
 
   it('bounces when one address of a host is ruled out and another cannot be reached', async () => {
     const peer = await sink({ extensions: PROMISES_NOTHING });
-    const rig = makeRig({
+    const rig = startRig({
       config: { relay: { via: `smtp://mx.y.test:${peer.port}` } },
       zones: { 'mx.y.test': { a: ['127.0.0.1', '127.0.0.9'] } },
     });
-    rigs.push(rig);
     expect(await rig.send(MESSAGE)).toEqual([expect.stringMatching(/^failed: 550 5\.7\.30 /)]);
   });
 
@@ -156,7 +129,7 @@ describe('REQUIRETLS', () => {
   });
 
   it('needs no policy for a domain that is its own mail host, but the proof', async () => {
-    const peer = await sink({ certificate: await ca.serverFor('alone.test') });
+    const peer = await sink({ certificate: await hosts.ca.serverFor('alone.test') });
     const rig = rigTo(peer, { policy: 'none' });
     expect(await rig.send({ ...MESSAGE, to: ['b@alone.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
   });

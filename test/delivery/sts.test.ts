@@ -1,49 +1,24 @@
 /** MTA-STS (RFC 8461): ordinary mail to a domain that publishes what it asks of TLS. The policies themselves: plugins/mta-sts. */
 import type { StsPolicy } from '@posthorn/core/delivery/sts';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { makeRig, type Rig, type RigOptions } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { RigOptions } from '../lib/delivery-rig.ts';
+import { policyOf, PROVEN_ZONES, provenHosts } from '../lib/proven-hosts.ts';
+import type { Sink, SinkOptions } from '../lib/smtp-sink.ts';
 import { testCertificate } from '../lib/test-certificate.ts';
-import { type TrustedCa, trustNewCa } from '../lib/trusted-ca.ts';
 
-let ca: TrustedCa;
-let certificate: NonNullable<SinkOptions['certificate']>;
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
+const hosts = provenHosts();
 
-beforeAll(async () => {
-  ca = await trustNewCa();
-  certificate = await ca.serverFor('mx.y.test', 'mx2.y.test');
-});
-afterAll(() => ca.forget());
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
-
-async function sink(options: SinkOptions = {}): Promise<Sink> {
-  const one = await startSink({ extensions: ['STARTTLS', 'PIPELINING'], certificate, ...options });
-  sinks.push(one);
-  return one;
+function sink(options: SinkOptions = {}): Promise<Sink> {
+  return startPeer({ extensions: ['STARTTLS', 'PIPELINING'], certificate: hosts.certificate, ...options });
 }
-
-const policyOf = (mode: StsPolicy['mode'], ...names: string[]): StsPolicy => ({ mode, names: (host) => names.includes(host) });
 
 /** @returns a rig whose y.test has that policy, and the domains whose policy it asked for */
 function rigTo(peer: Sink, policy: StsPolicy | 'none' | 'unknown', relay: NonNullable<RigOptions['config']>['relay'] = {}) {
   const asked: string[] = [];
-  const rig = makeRig({
+  const rig = startRig({
     config: { relay: { port: peer.port, ...relay } },
-    zones: {
-      'y.test': {
-        mx: [
-          [10, 'mx.y.test'],
-          [20, 'mx2.y.test'],
-        ],
-      },
-      'mx.y.test': { a: ['127.0.0.1'] },
-      'mx2.y.test': { a: ['127.0.0.2'] },
-    },
+    zones: PROVEN_ZONES,
     ports: {
       sts: {
         find: async (domain) => {
@@ -53,7 +28,6 @@ function rigTo(peer: Sink, policy: StsPolicy | 'none' | 'unknown', relay: NonNul
       },
     },
   });
-  rigs.push(rig);
   return { rig, asked };
 }
 
@@ -92,7 +66,7 @@ describe('a policy in force', () => {
   });
 
   it('defers for a certificate of another name', async () => {
-    const peer = await sink({ certificate: await ca.serverFor('elsewhere.test') });
+    const peer = await sink({ certificate: await hosts.ca.serverFor('elsewhere.test') });
     const { rig } = rigTo(peer, policyOf('enforce', 'mx.y.test'));
     expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred: 451 4\.7\.5 .*ALTNAME/)]);
   });

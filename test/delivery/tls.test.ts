@@ -1,36 +1,24 @@
 /** STARTTLS, implicit TLS and logging in to a smart host: what is believed, what is sent, what is refused. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { makeRig, type Rig } from '../lib/delivery-rig.ts';
-import { type Sink, type SinkOptions, startSink } from '../lib/smtp-sink.ts';
+import { describe, expect, it } from 'vitest';
+import { startPeer, startRig } from '../lib/delivery-peers.ts';
+import type { Rig } from '../lib/delivery-rig.ts';
+import type { Sink, SinkOptions } from '../lib/smtp-sink.ts';
 
-const sinks: Sink[] = [];
-const rigs: Rig[] = [];
 const WITH_TLS = ['STARTTLS', 'PIPELINING', 'AUTH PLAIN LOGIN'];
 
-async function sink(options: SinkOptions = {}): Promise<Sink> {
-  const one = await startSink({ extensions: WITH_TLS, ...options });
-  sinks.push(one);
-  return one;
+function sink(options: SinkOptions = {}): Promise<Sink> {
+  return startPeer({ extensions: WITH_TLS, ...options });
 }
 
 function rigVia(via: string, tls: 'opportunistic' | 'never' | 'required' = 'opportunistic'): Rig {
-  const rig = makeRig({ config: { relay: { via, tls } }, zones: { 'mail.test': { a: ['127.0.0.1'] } } });
-  rigs.push(rig);
-  return rig;
+  return startRig({ config: { relay: { via, tls } }, zones: { 'mail.test': { a: ['127.0.0.1'] } } });
 }
 
 /** The sink as the MX of y.test. */
 function rigMx(peer: Sink, tls: 'opportunistic' | 'required'): Rig {
   const zones = { 'y.test': { mx: [[10, 'mail.test']] as const }, 'mail.test': { a: ['127.0.0.1'] } };
-  const rig = makeRig({ config: { relay: { port: peer.port, tls } }, zones });
-  rigs.push(rig);
-  return rig;
+  return startRig({ config: { relay: { port: peer.port, tls } }, zones });
 }
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.delivery.drain(0)));
-  await Promise.all(sinks.splice(0).map((one) => one.close()));
-});
 
 describe('opportunistic TLS', () => {
   it('is used where offered, whatever the certificate, with a new EHLO', async () => {
@@ -132,13 +120,11 @@ describe('logging in to a smart host', () => {
   });
 
   it('never sends the secret to a host that has not proven its name', async () => {
-    const peer = await startSink({ extensions: WITH_TLS, address: '127.0.0.1' });
-    sinks.push(peer);
-    const rig = makeRig({
+    const peer = await startPeer({ extensions: WITH_TLS, address: '127.0.0.1' });
+    const rig = startRig({
       config: { relay: { via: `smtps://u:p@127.0.0.1:${peer.port}` } },
       timeouts: { handshakeMs: 100 },
     });
-    rigs.push(rig);
     expect(await rig.send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred/)]);
     expect(peer.commands.filter((line) => line.includes('AUTH'))).toEqual([]);
   });
