@@ -1,7 +1,8 @@
 /** Mail that one mail host of a domain cannot take for what it does not offer: the others of the domain are asked before it fails. */
+import type { Dns } from '@posthorn/core/mail/dns';
 import { describe, expect, it } from 'vitest';
 import { startPeer, startRig } from '../lib/delivery-peers.ts';
-import type { Rig, RigMessage } from '../lib/delivery-rig.ts';
+import { type Rig, type RigMessage, tableDns } from '../lib/delivery-rig.ts';
 import type { Sink } from '../lib/smtp-sink.ts';
 
 /** Hosts of y.test, in the order of their preference, each with what it offers. */
@@ -67,6 +68,19 @@ describe('a message that the first host cannot take', () => {
   it('waits while one that may take it cannot be reached', async () => {
     const rig = rigTo(await hosts([]), 2);
     expect(await rig.send(signed)).toEqual([expect.stringMatching(/^deferred: 451 4\.4\.1 /)]);
+  });
+
+  it('fails before long, where the domain names other hosts each time', async () => {
+    const [peer] = await hosts([]);
+    let count = 0;
+    const dns: Dns = {
+      ...tableDns({}),
+      mx: async () => [1, 2].map((priority) => ({ priority, exchange: `mx${++count}.y.test` })),
+      a: async () => ['127.0.0.1'],
+    };
+    const rig = startRig({ config: { relay: { port: peer!.port } }, dns });
+    expect(await rig.send(signed)).toEqual([expect.stringMatching(/^failed: 554 5\.6\.2 signed/)]);
+    expect(peer!.connections).toBe(10);
   });
 
   it('is split, where only some of its recipients ask too much', async () => {

@@ -137,10 +137,14 @@ function makeMatcher(to: string): (domain: string) => boolean {
   return (domain) => domain.length > suffix.length && domain.endsWith(suffix);
 }
 
+/** Hosts that are asked before a message fails for what they do not offer: a domain may name others at each question. */
+const MAX_UNABLE = 10;
+
 /** The other hosts of a domain, for a message that this one of them cannot take; undefined where nobody else is asked. */
 export function withoutHost(hop: RemoteHop, host: string): RemoteHop | undefined {
   if (hop.to !== 'mx') return undefined;
   const without = [...(hop.without ?? []), host];
+  if (without.length >= MAX_UNABLE) return undefined;
   return { ...hop, key: `${hop.key} without ${host}`, without };
 }
 
