@@ -246,6 +246,13 @@ describe('a message for a hop that takes 7-bit mail only', () => {
     expect(await converted(lines('caf\xe9'))).toMatch(/^554 5\.6\.3 /);
   });
 
+  it('is changed up to where readers begin to disagree, in whatever chunks it comes', async () => {
+    const type = 'Content-Type: multipart/mixed; boundary=b';
+    const lines = ['MIME-Version: 1.0', type, '', '--b', '', 'x', '--b--', 'caf\xe9', '--b', 'plain', ''];
+    expect(await converted(lines)).toEqual(lines.map((line) => line.replace('\xe9', '?')));
+    expect(await converted([...lines, 'caf\xe9', ''])).toMatch(/^554 5\.6\.3 /);
+  });
+
   it('with a comment that says nothing of parts is converted', async () => {
     const fields = ['MIME-Version: 1.0', 'Content-Type: text/plain; charset=iso-8859-1 (Latin; boundary=b)'];
     expect(await converted([...fields, '', 'caf\xe9 01234567', ''])).toContain('caf=E9 01234567');
@@ -298,7 +305,7 @@ it('lines that begin like delimiters cost no step each: a message of nothing els
     const ignore = (): void => undefined;
     const visitor = { enter: ignore, blank: ignore, leave: ignore, doubtful: ignore, partless: ignore, delimiter: ignore };
     const walker = new Walker({ ...visitor, content: count, filler: count }, false);
-    walker.push(Buffer.from(`${head}\r\n${'\r\n--\r\n--b1x'.repeat(20_000)}`));
+    walker.push(Buffer.from(`${head}\r\n${'\r\n--\r\n--b1x'.repeat(20_000)}\r\n--b0--${'\r\n--b1'.repeat(20_000)}`));
     walker.end();
     expect(pieces).toBeLessThan(5);
   }

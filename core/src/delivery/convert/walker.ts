@@ -33,6 +33,15 @@ interface Level {
   hasParts: boolean;
 }
 
+/** What a line is a delimiter of. */
+interface Delimited {
+  /** -1: of nothing any more. */
+  readonly index: number;
+  readonly closes: boolean;
+  /** It looks like one of a multipart that has ended. */
+  readonly isPassed: boolean;
+}
+
 /** Of the header of one entity. */
 const MAX_HEADER_BYTES = 256 * 1024;
 const MAX_DEPTH = 100;
@@ -61,6 +70,8 @@ export class Walker {
   /** The next byte begins a line, and the line end before it is gone already. */
   #atLineStart = false;
   #finalBreak: Buffer | undefined;
+  /** The visitor was told of doubt. */
+  #isDoubted = false;
   #problem: string | undefined;
 
   constructor(visitor: Visitor, opensSealed: boolean) {
@@ -121,11 +132,13 @@ export class Walker {
       this.#atLineStart = true;
       return end;
     }
-    if (this.#isDelimiter(bytes, at, lineEnd)) {
+    const level = this.#levelOf(bytes, at, lineEnd);
+    if (level?.isPassed === true) this.#doubt();
+    if (level !== undefined && level.index >= 0) {
       // Two delimiters with nothing between them, not even a line end for the second: one for some, two for others.
-      if (this.#headerBytes === 0) this.#visitor.doubtful();
+      if (this.#headerBytes === 0) this.#doubt();
       this.#enter();
-      return this.#takeDelimiter(bytes, at, at, lineEnd, end);
+      return this.#takeDelimiter(bytes, at, end, level);
     }
     this.#header.push(Buffer.from(bytes.subarray(at, end)));
     this.#headerBytes += end - at;
@@ -143,7 +156,7 @@ export class Walker {
     if (entity.kind === 'message') {
       this.#next = { isMessage: true, inDigest: false };
     } else if (entity.boundary !== undefined) {
-      if (this.#levels.some(({ boundary }) => boundary.equals(entity.boundary!))) this.#visitor.doubtful();
+      if (this.#levels.some(({ boundary }) => boundary.equals(entity.boundary!))) this.#doubt();
       this.#levels.push({ boundary: entity.boundary, isDigest: entity.isDigest, closed: false, hasParts: false });
       this.#boundaries.add(entity.boundary.toString('latin1'));
       this.#state = 'filler';
@@ -153,6 +166,7 @@ export class Walker {
 
   /** Content or filler up to the next delimiter in one piece, however many lines look like one. */
   #takeBody(bytes: Buffer, at: number, final: boolean): number {
+    let told = at;
     let from = at;
     let line = -1;
     if (this.#atLineStart) {
@@ -163,18 +177,22 @@ export class Walker {
       if (line < 0) {
         this.#atLineStart = false;
         from = this.#levels.length === 0 ? -1 : bytes.indexOf(DELIMITER_START, search);
-        if (from < 0) return this.#takeRest(bytes, at, final);
+        if (from < 0) return this.#takeRest(bytes, told, final);
         line = from + 2;
       }
       const found = bytes.indexOf(CRLF, line);
       if (found < 0 && !final && bytes.length - line <= MAX_DELIMITER) {
-        this.#emit(bytes.subarray(at, from));
+        this.#emit(bytes.subarray(told, from));
         return from;
       }
       const lineEnd = found < 0 ? bytes.length : found;
-      if (lineEnd - line > MAX_DELIMITER || !this.#isDelimiter(bytes, line, lineEnd)) continue;
-      this.#emit(bytes.subarray(at, from));
-      return this.#takeDelimiter(bytes, from, line, lineEnd, found < 0 ? lineEnd : found + 2);
+      const level = lineEnd - line > MAX_DELIMITER ? undefined : this.#levelOf(bytes, line, lineEnd);
+      if (level === undefined || (level.index < 0 && this.#isDoubted)) continue;
+      // What came before it is read in one way by everybody.
+      this.#emit(bytes.subarray(told, from));
+      told = from;
+      if (level.isPassed) this.#doubt();
+      if (level.index >= 0) return this.#takeDelimiter(bytes, from, found < 0 ? lineEnd : found + 2, level);
     }
   }
 
@@ -189,38 +207,40 @@ export class Walker {
     return end;
   }
 
+  #doubt(): void {
+    this.#isDoubted = true;
+    this.#visitor.doubtful();
+  }
+
   #emit(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     if (this.#state === 'filler') this.#visitor.filler(bytes);
     else this.#visitor.content(bytes);
   }
 
-  #isDelimiter(bytes: Buffer, line: number, lineEnd: number): boolean {
-    return this.#levelOf(bytes, line, lineEnd) !== undefined;
-  }
-
-  /** The innermost multipart that the line is a delimiter of. */
-  #levelOf(bytes: Buffer, line: number, lineEnd: number): { readonly index: number; readonly closes: boolean } | undefined {
+  /** The innermost multipart that the line is a delimiter of; undefined when it looks like none. */
+  #levelOf(bytes: Buffer, line: number, lineEnd: number): Delimited | undefined {
     if (bytes[line] !== DASH || bytes[line + 1] !== DASH) return undefined;
     let end = lineEnd;
     while (end > line + 2 && (bytes[end - 1] === 32 || bytes[end - 1] === 9)) end--;
     const text = bytes.toString('latin1', line + 2, end);
     if (!this.#boundaries.has(text) && !(text.endsWith('--') && this.#boundaries.has(text.slice(0, -2)))) return undefined;
+    let isPassed = false;
     for (let index = this.#levels.length - 1; index >= 0; index--) {
       const { boundary, closed } = this.#levels[index]!;
       const length = end - line - 2;
       const closes = length === boundary.length + 2 && bytes[end - 1] === DASH && bytes[end - 2] === DASH;
       if ((closes || length === boundary.length) && boundary.equals(bytes.subarray(line + 2, line + 2 + boundary.length))) {
         // Behind its end it is no delimiter any more; not everybody knows.
-        if (closed) this.#visitor.doubtful();
-        else return { index, closes };
+        if (!closed) return { index, closes, isPassed };
+        isPassed = true;
       }
     }
-    return undefined;
+    return isPassed ? { index: -1, closes: false, isPassed } : undefined;
   }
 
-  #takeDelimiter(bytes: Buffer, from: number, line: number, lineEnd: number, end: number): number {
-    const { index, closes } = this.#levelOf(bytes, line, lineEnd)!;
+  /** @param from of the line end before it, or of the line where that is gone. @param end behind its own */
+  #takeDelimiter(bytes: Buffer, from: number, end: number, { index, closes }: Delimited): number {
     if (this.#state === 'content') this.#visitor.leave(false);
     this.#dropLevels(index + 1);
     const level = this.#levels[index]!;
