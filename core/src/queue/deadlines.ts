@@ -9,7 +9,7 @@ export interface Deadlines {
   /** A time that is over already was told of, and is left out. */
   add(id: string, atMs: number | undefined): void;
   remove(id: string): void;
-  /** Takes out up to `limit` whose time is over. */
+  /** Takes out up to `limit` whose time is over; others are told of again. */
   takePassed(limit: number): string[];
   /** Rings no more. */
   stop(): void;
@@ -17,6 +17,8 @@ export interface Deadlines {
 
 /** Between two looks, and for the wall clock that may be set meanwhile. */
 const LEAST_WAIT_MS = 100;
+/** Those that nobody took are told of again after this: who takes them may have been busy. */
+const AGAIN_MS = 1_000;
 const LONGEST_WAIT_MS = 600_000;
 
 /** @param passed called when the time of some is over */
@@ -42,6 +44,7 @@ export function createDeadlines(clock: Pick<Clock, 'now' | 'after'>, passed: () 
       if (atMs <= nowMs) isOver = true;
       else next = Math.min(next, atMs);
     }
+    if (isOver) next = Math.min(next, nowMs + AGAIN_MS);
     if (next < Infinity) arm(next, nowMs);
     if (isOver) passed();
   }
