@@ -37,6 +37,8 @@ export interface SinkMessage {
   readonly data: Buffer;
   readonly connection: number;
   readonly secure: boolean;
+  /** The TLS session is that of an earlier connection. */
+  readonly resumed: boolean;
 }
 
 export interface Sink {
@@ -66,6 +68,7 @@ export interface SinkOptions {
   readonly port?: number;
   /** In place of test-certificate.ts. */
   readonly certificate?: { readonly cert: string; readonly key: string };
+  readonly maxTlsVersion?: 'TLSv1.2';
 }
 
 const DEFAULT_EXTENSIONS = ['PIPELINING', 'SIZE 10000000', '8BITMIME', 'ENHANCEDSTATUSCODES'];
@@ -80,7 +83,10 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const commands: string[] = [];
   const sockets = new Set<Socket>();
   const waiters: { readonly count: number; readonly resolve: () => void }[] = [];
-  const secureContext = createSecureContext(options.certificate ?? testCertificate);
+  const secureContext = createSecureContext({
+    ...(options.certificate ?? testCertificate),
+    ...(options.maxTlsVersion === undefined ? {} : { maxVersion: options.maxTlsVersion }),
+  });
   let connections = 0;
   let peak = 0;
 
@@ -111,6 +117,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     const connection = connections++;
     let socket: Socket = plain;
     let secure = false;
+    let resumed = false;
     let message = 0;
     let from = '';
     let to: string[] = [];
@@ -133,6 +140,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       const scripted = sink.script[key];
       const step = { connection, message, line, secure, ...(recipient === undefined ? {} : { recipient }) };
       const chosen = (typeof scripted === 'function' ? scripted(step) : scripted) ?? usual;
+      if (chosen === 'handshake') return true;
       if (chosen === 'silent') return !(deaf = true);
       if (chosen === 'reset') {
         plain.resetAndDestroy();
@@ -156,6 +164,9 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       held = '';
       const upgraded = new TLSSocket(plain, { isServer: true, secureContext });
       upgraded.on('error', () => upgraded.destroy());
+      upgraded.on('secure', () => {
+        resumed = upgraded.isSessionReused();
+      });
       socket = upgraded;
       secure = true;
       socket.on('data', read);
@@ -185,8 +196,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
           return;
         case 'STAR':
           if (!act('STARTTLS', line, '220 2.0.0 go on')) return;
-          if (sink.script['tls'] === undefined) startTls();
-          else act('tls', line, '');
+          if (act('tls', line, 'handshake')) startTls();
           return;
         case 'QUIT':
           act('QUIT', line, '221 2.0.0 bye');
@@ -210,7 +220,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       const lmtp = options.lmtp === true;
       const takers = lmtp ? to.filter((one) => act('dot', line, usual, one)) : to;
       if (lmtp ? takers.length > 0 : act('dot', line, usual)) {
-        messages.push({ from, to: takers, wire, data, connection, secure });
+        messages.push({ from, to: takers, wire, data, connection, secure, resumed });
         for (const { count, resolve } of waiters) if (messages.length >= count) resolve();
       }
       message++;

@@ -14,6 +14,7 @@ import { DotStuffer } from './dot-stuff.ts';
 import { lastChunkLine, OctetCounter } from './last-chunk.ts';
 import type { Target } from './mx.ts';
 import { type TlsPolicy, tlsOptions } from './tls-policy.ts';
+import { type TlsSession, TlsSessions } from './tls-sessions.ts';
 import type { OutgoingMessage } from './transaction.ts';
 
 /** Waits in milliseconds (RFC 5321 §4.5.3.2); connect, handshake, idle and quit are our own. */
@@ -67,6 +68,8 @@ export interface ConnectionOptions {
   readonly protocol?: 'lmtp';
   readonly timeouts: ClientTimeouts;
   readonly clock: Clock;
+  /** Absent: every handshake is a whole one. */
+  readonly sessions?: TlsSessions;
 }
 
 /** `mx.example.org[192.0.2.1]:25`, for logs, hooks and bounces; of a unix socket `localhost[name]`, whose folder is nobody's business. */
@@ -131,6 +134,11 @@ export class Connection {
     return this.#doubt;
   }
 
+  /** The handshake broke that was to resume a session, and no certificate was found wanting: a whole one may do. */
+  get brokeResuming(): boolean {
+    return this.#handshaking && this.#resuming !== undefined && !this.#refused;
+  }
+
   /** Sends a message; only when idle. */
   send(message: SendableMessage): void {
     this.client.send(message);
@@ -189,23 +197,40 @@ export class Connection {
   #handshaking = false;
   /** The certificate was looked at, and found wanting. */
   #refused = false;
+  /** The session that the handshake began with. */
+  #resuming: TlsSession | undefined;
 
   #startTls(): void {
-    const { policy, target } = this.#options;
+    const { policy, target, sessions, clock } = this.#options;
+    const key = TlsSessions.key(target, policy);
+    const resuming = sessions?.find(key);
+    this.#resuming = resuming;
     const plain = this.#socket;
     plain.removeAllListeners('data');
     plain.removeAllListeners('close');
     this.#handshaking = true;
-    const secure = connectTls({ ...tlsOptions(policy, target), socket: plain });
+    const secure = connectTls({
+      ...tlsOptions(policy, target),
+      socket: plain,
+      ...(resuming === undefined ? {} : { session: resuming.ticket }),
+    });
     this.#socket = secure;
     // Before `close`, which tells the engine.
     secure.once('error', () => {
       this.#refused = Boolean(secure.authorizationError);
     });
     this.#watch(secure);
+    let proof: Omit<TlsSession, 'ticket'> | undefined;
+    // Comes after `secureConnect`, but to nobody who did not listen before.
+    secure.on('session', (ticket: Buffer) => {
+      if (proof !== undefined) sessions?.keep(key, { ticket, doubt: proof.doubt, provenAtMs: proof.provenAtMs });
+    });
     secure.once('secureConnect', () => {
       this.#handshaking = false;
-      this.#doubt = secure.authorized ? undefined : String(secure.authorizationError);
+      const resumed = secure.isSessionReused() ? resuming : undefined;
+      const doubt = secure.authorized ? undefined : String(secure.authorizationError);
+      proof = resumed ?? { doubt, provenAtMs: clock.monotonic() };
+      this.#doubt = proof.doubt;
       if (policy.mode !== 'implicit') this.client.secured();
       this.#nextWait();
     });
@@ -317,6 +342,7 @@ export class Connection {
     this.#cancelTimer?.();
     this.#socket.destroy();
     const tlsBroken = end.tlsBroken || this.#handshaking;
+    if (this.brokeResuming) this.#options.sessions?.forget(TlsSessions.key(this.target, this.#options.policy));
     this.#events.ended(this, { ...end, tlsBroken });
   }
 }

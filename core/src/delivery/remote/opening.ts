@@ -1,6 +1,6 @@
 /**
- * Opens connections to one next hop: finds its addresses, tries one after the other, and once more in plain where
- * opportunistic TLS broke. Made and asked by remote/destination. An address that broke lately comes last (*failover*).
+ * Opens connections to one next hop: finds its addresses, tries one after the other, once more by a whole handshake
+ * where resuming a session broke, and once more in plain where opportunistic TLS broke. Made and asked by remote/destination. An address that broke lately comes last (*failover*).
  * Each `open` ends in exactly one of `opened` and `failed`; nothing throws.
  */
 import type { Clock } from '../../mail/clock.ts';
@@ -12,12 +12,14 @@ import { type ClientTimeouts, Connection, type ConnectionEvents } from './connec
 import { findTargets, type MxPorts, type Target } from './mx.ts';
 import { isPolicy, permitted } from './permitted.ts';
 import { type TlsPolicy, tlsPolicyFor } from './tls-policy.ts';
+import type { TlsSessions } from './tls-sessions.ts';
 
 export interface OpenerPorts {
   readonly clock: Clock;
   readonly mx: MxPorts;
   /** Undefined where policies of domains are not heeded. */
   readonly sts: StsPolicies | undefined;
+  readonly sessions: TlsSessions;
   readonly log: Log;
   readonly options: {
     readonly hostname: string;
@@ -40,8 +42,8 @@ interface Attempt {
   /** What the domain asks of its hosts. */
   readonly policy: StsPolicy | undefined;
   at: number;
-  /** Without TLS, since it broke. */
-  plain: boolean;
+  /** `whole`: no session is resumed, since that broke; `plain`: without TLS, since it broke. */
+  tls: 'usual' | 'whole' | 'plain';
   /** Hosts that an address of theirs ruled out for good, with what it said. */
   readonly ruledOut: Map<string, string>;
 }
@@ -104,7 +106,7 @@ export class Opener {
     if (able.length === 0) return events.failed('451 4.4.4 no other mail host is left that may take it', false);
     this.#hosts = new Set(able.map(({ host }) => host));
     const targets = [...able.filter((one) => !isAvoided(one)), ...able.filter(isAvoided)];
-    this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, plain: false, ruledOut: new Map() }, events);
+    this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, tls: 'usual', ruledOut: new Map() }, events);
   }
 
   /** Asked anew for each connection, so that a policy that changed counts at the next attempt (RFC 8461 §5.1). */
@@ -129,12 +131,14 @@ export class Opener {
   #tryNext(attempt: Attempt, events: OpeningEvents): void {
     const target = attempt.targets[attempt.at]!;
     const policy = this.#policyFor(attempt, target);
-    const { hostname, timeouts } = this.#ports.options;
+    const { clock, sessions, options } = this.#ports;
+    const { hostname, timeouts } = options;
     let owner: ConnectionEvents | undefined;
-    const mode = attempt.plain ? 'never' : policy.mode;
+    const mode = attempt.tls === 'plain' ? 'never' : policy.mode;
+    const resumption = attempt.tls === 'usual' ? { sessions } : {};
     const protocol = this.#hop.to === 'host' && this.#hop.protocol === 'lmtp' ? ({ protocol: 'lmtp' } as const) : {};
     const connection = new Connection(
-      { target, policy: { ...policy, mode }, hostname, ...protocol, timeouts, clock: this.#ports.clock },
+      { target, policy: { ...policy, mode }, hostname, ...protocol, timeouts, clock, ...resumption },
       {
         idle: (one) => {
           if (owner === undefined) this.#tellMisfit(attempt, one);
@@ -146,7 +150,7 @@ export class Opener {
         leaving: (one) => owner?.leaving(one),
         ended: (one, end) => {
           this.#connections.delete(one);
-          if (owner === undefined) this.#notOpened(attempt, end, events);
+          if (owner === undefined) this.#notOpened(attempt, one, end, events);
           else owner.ended(one, end);
         },
       },
@@ -154,17 +158,20 @@ export class Opener {
     this.#connections.add(connection);
   }
 
-  /** This address did not get as far as taking messages: once more in plain, the next address, or none is left. */
-  #notOpened(attempt: Attempt, end: SessionEnd, events: OpeningEvents): void {
-    const target = attempt.targets[attempt.at]!;
+  /** This address did not get as far as taking messages: once more by a whole handshake or in plain, the next address, or none is left. */
+  #notOpened(attempt: Attempt, { target, brokeResuming }: Connection, end: SessionEnd, events: OpeningEvents): void {
+    if (brokeResuming && !this.#stopped) {
+      attempt.tls = 'whole';
+      return this.#tryNext(attempt, events);
+    }
     const opportunistic = this.#policyFor(attempt, target).mode === 'opportunistic';
-    if (end.tlsBroken && opportunistic && !attempt.plain && !this.#stopped) {
-      attempt.plain = true;
+    if (end.tlsBroken && opportunistic && attempt.tls !== 'plain' && !this.#stopped) {
+      attempt.tls = 'plain';
       return this.#tryNext(attempt, events);
     }
     if (end.permanent && end.reply !== undefined) attempt.ruledOut.set(target.host, end.reply);
     this.avoid(target);
-    attempt.plain = false;
+    attempt.tls = 'usual';
     attempt.at++;
     if (attempt.at < attempt.targets.length && !this.#stopped) return this.#tryNext(attempt, events);
     // One address of a host speaks for the others: that one of them cannot be reached makes no difference.

@@ -10,6 +10,7 @@ import { Destination, type DestinationHost, type DestinationOptions } from './de
 import type { Job } from './job.ts';
 import type { MxPorts } from './mx.ts';
 import type { OpenerPorts } from './opening.ts';
+import { TlsSessions } from './tls-sessions.ts';
 
 export interface PoolOptions {
   /** Our name in EHLO. */
@@ -64,6 +65,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
   const host: DestinationHost = {
     clock: ports.clock,
     sts: ports.sts,
+    sessions: new TlsSessions(ports.clock),
     log: ports.log,
     mx: { dns: ports.dns, isSelf: ports.isSelf, random: ports.random, hostname: options.hostname },
     options: settings,
