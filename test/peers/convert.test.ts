@@ -10,7 +10,7 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { missing, program } from '../lib/peers/install.ts';
 import { run, tempFolder } from '../lib/process.ts';
-import { scriptPath } from './clients.ts';
+import { scriptPath } from './clients/client.ts';
 
 const CORPUS = fileURLToPath(new URL('../../../shared/corpus/mime/mime-dev.tar.xz', import.meta.url));
 const hasPython = missing(['python3']).length === 0;

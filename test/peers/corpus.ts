@@ -11,7 +11,7 @@ import { install, program } from '../lib/peers/install.ts';
 import { startPostfix } from '../lib/peers/postfix.ts';
 import { run, tempFolder } from '../lib/process.ts';
 import { DOMAIN, type Posthorn, startPosthorn, waitForFiles, waitForMail } from '../lib/server.ts';
-import { scriptPath } from './clients.ts';
+import { scriptPath } from './clients/client.ts';
 import { type CorpusMessage, unpackCorpus } from './corpus-mail.ts';
 
 const USER = 'alice';

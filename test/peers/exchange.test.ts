@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { missing } from '../lib/peers/install.ts';
 import { PEERS, peerNames, type Rig, startRig } from './exchange/rig.ts';
-import { stories, userOf, users } from './exchange/stories.ts';
+import { stories, users } from './exchange/stories.ts';
+import { type Story, userOf } from './exchange/story.ts';
 
 for (const name of peerNames) {
   const absent = missing(PEERS[name].needs);
@@ -13,7 +14,8 @@ for (const name of peerNames) {
       rig = await startRig(name, users);
     });
     afterAll(() => rig.stop());
-    for (const story of stories.filter(({ quick, beyond }) => quick === true && beyond?.[name] === undefined)) {
+    const isQuick = ({ quick }: Story) => quick === true || quick?.includes(name) === true;
+    for (const story of stories.filter((one) => isQuick(one) && one.beyond?.[name] === undefined)) {
       it(`${story.way}: ${story.name}`, async () => void (await story.run(rig, userOf(story))));
     }
   });

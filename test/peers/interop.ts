@@ -5,7 +5,8 @@
  */
 import { install, missing } from '../lib/peers/install.ts';
 import { PEERS, type PeerName, peerNames, startRig } from './exchange/rig.ts';
-import { type Story, stories as all, userOf, users } from './exchange/stories.ts';
+import { stories as all, users } from './exchange/stories.ts';
+import { type Story, userOf } from './exchange/story.ts';
 
 interface Row {
   readonly peer: string;

@@ -7,7 +7,7 @@ import { missing } from '../lib/peers/install.ts';
 import { DOMAIN, maildirOf, type Posthorn, startPosthorn, waitForFiles, waitForMail } from '../lib/server.ts';
 import { sayAll, talkTo } from '../lib/talk.ts';
 import { compareBelowTrace } from '../lib/trace-headers.ts';
-import { bigMessage, messageOf } from './exchange/message.ts';
+import { bigMessage, messageOf } from './message.ts';
 
 const absent = missing(['dovecot-pop3d', 'dovecot-lmtpd']);
 const without = absent.length > 0 || process.getuid?.() !== 0;

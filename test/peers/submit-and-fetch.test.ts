@@ -8,37 +8,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Package, missing } from '../lib/peers/install.ts';
 import { DOMAIN, type Posthorn, startPosthorn, waitForMail } from '../lib/server.ts';
 import { compareBelowTrace } from '../lib/trace-headers.ts';
-import { type Account, type Fetcher, type Mechanism, type Security, type Sender, fetchers, senders } from './clients.ts';
+import type { Account, Fetcher, Mechanism, Security, Sender } from './clients/client.ts';
+import { fetchers } from './clients/fetchers.ts';
+import { senders } from './clients/senders.ts';
+import { messageOf } from './message.ts';
 
 const PASSWORD = 'correct-horse-1';
 const TOKEN = 'token-for-';
 
-/** What breaks when somebody on the way counts, splits or doubles wrongly: dots, long lines, 8-bit, blank ends. */
-const REST = Buffer.from(
-  [
-    'To: Alice <alice@example.test>',
-    'Date: Tue, 24 Nov 2026 10:00:00 +0000',
-    'Message-ID: <peers-1@example.test>',
-    'Subject: a folded',
-    '\tsubject',
-    'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    '.',
-    '..two dots',
-    '.dot at the start, blank line next',
-    '',
-    'Grüße aus Zürich — ☃',
-    'x'.repeat(998),
-    '  leading and trailing blanks  ',
-    '',
-    'the end',
-    '',
-  ].join('\r\n'),
-);
 /** The sender is the login: no other is taken (RFC 6409 §6.1). */
-const messageFrom = (address: string): Buffer => Buffer.concat([Buffer.from(`From: Alice <${address}>\r\n`), REST]);
+const messageFrom = (address: string): Buffer => messageOf('peers', { from: address, subject: 'a folded\r\n\tsubject' });
 
 const securities = ['starttls', 'implicit'] as const;
 const reference = {

@@ -123,6 +123,7 @@ smtp_accept_max = 100
 smtp_accept_queue_per_connection = 0
 remote_max_parallel = 5
 queue_run_in_order = false
+delay_warning = 3s
 add_environment = PATH=/usr/bin:/bin
 bounce_return_size_limit = 100K
 acl_smtp_rcpt = rcpt

@@ -30,6 +30,7 @@ const PACKAGES = {
   'libauthen-sasl-perl': ['/usr/share/perl5/Authen/SASL.pm'],
   'libdigest-hmac-perl': ['/usr/share/perl5/Digest/HMAC_MD5.pm'],
   python3: ['python3'],
+  slapd: ['slapd'],
   'testssl.sh': ['testssl'],
 } as const;
 

@@ -63,6 +63,7 @@ pki mail cert "/etc/cert.pem"
 pki mail key "/etc/key.pem"
 smtp max-message-size ${options.maxMessageBytes}
 queue ttl 1h
+bounce warn-interval 3s
 table boxes { ${users} }
 table logins { "${options.login.user}" = "${hash}" }
 listen on 127.0.0.1 port ${ports.plain} ${on}

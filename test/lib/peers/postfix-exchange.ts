@@ -1,7 +1,11 @@
-/** A Postfix that mail is exchanged with, beside the one that is measured (postfix.ts): TLS, SMTPUTF8, mailboxes, next hops by domain. */
+/**
+ * A Postfix that mail is exchanged with, beside the one that is measured (postfix.ts): TLS, SMTPUTF8, mailboxes, next hops
+ * by domain, and a Dovecot that knows its users' passwords.
+ */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePorts, run, tempFolder } from '../process.ts';
+import { type Dovecot, startDovecot } from './dovecot.ts';
 import { program } from './install.ts';
 import type { MailServer, MailServerOptions, Route } from './mail-server.ts';
 import { startPostfix } from './postfix.ts';
@@ -30,7 +34,15 @@ export async function startPostfixExchange(options: MailServerOptions): Promise<
     'smtpd',
     ...settings,
   ];
+  let dovecot: Dovecot | undefined;
   try {
+    dovecot = await startDovecot({
+      users: [options.login.user],
+      password: options.login.password,
+      mail: () => [],
+      settings: `service auth {\n  unix_listener ${inside('auth')} {\n    mode = 0666\n  }\n}\n`,
+    });
+    const knows = dovecot;
     const postfix = await startPostfix({
       mail: { maildir: inside('box') },
       settings: {
@@ -51,12 +63,16 @@ export async function startPostfixExchange(options: MailServerOptions): Promise<
         smtp_tls_session_cache_database: 'btree:$data_directory/smtp_sessions',
         smtp_tls_loglevel: 2,
         default_destination_recipient_limit: 1000,
+        smtpd_tls_loglevel: 2,
+        smtpd_sasl_type: 'dovecot',
+        smtpd_sasl_path: inside('auth'),
+        delay_warning_time: '3s',
         minimal_backoff_time: '5s',
         queue_run_delay: '5s',
       },
       services: [
         smtpd(starttls, ...tls),
-        smtpd(implicit, ...tls, '-o', 'smtpd_tls_wrappermode=yes'),
+        smtpd(implicit, ...tls, '-o', 'smtpd_tls_wrappermode=yes', '-o', 'smtpd_sasl_auth_enable=yes'),
         ['tlsmgr', 'unix', '-', '-', 'n', '1000?', '1', 'tlsmgr'],
         ['postlog', 'unix-dgram', 'n', '-', 'n', '-', '1', 'postlogd'],
         ...routes.map(({ name, route }) => client(name, route, inside('trusted.pem'))),
@@ -70,10 +86,12 @@ export async function startPostfixExchange(options: MailServerOptions): Promise<
       log: () => (existsSync(log) ? readFileSync(log, 'utf8') : ''),
       stop: async () => {
         await postfix.stop();
+        await knows.stop();
         folder.remove();
       },
     };
   } catch (error) {
+    await dovecot?.stop();
     folder.remove();
     throw error;
   }

@@ -18,7 +18,7 @@ import { talkTo } from '../../lib/talk.ts';
 import { testCertificate } from '../../lib/test-certificate.ts';
 
 export const PEERS = {
-  Postfix: { needs: ['postfix', 'libsasl2-modules'], start: startPostfixExchange },
+  Postfix: { needs: ['postfix', 'libsasl2-modules', 'dovecot-pop3d'], start: startPostfixExchange },
   Exim: { needs: ['exim4-daemon-light'], start: startExim },
   OpenSMTPD: { needs: ['opensmtpd'], start: startOpenSmtpd },
 } satisfies Record<string, { needs: Package[]; start: (options: MailServerOptions) => Promise<MailServer> }>;
@@ -45,8 +45,14 @@ export const THEIRS = {
   tls: 'peer.test',
   plain: 'plain.peer.test',
   login: 'login.peer.test',
-  /** Back to us. */ back: 'back.test',
+  /** Back to us. */
+  back: 'back.test',
+  /** On to a server that refuses it, or to one that is not there: the peer has to tell. */
+  refused: 'refused.test',
+  waits: 'waits.peer.test',
 } as const;
+/** Users of Posthorn's that are elsewhere: it takes their mail and has to tell that it is refused there, or that nobody is. */
+export const ALIASES = { refused: 'refused-elsewhere', waits: 'waits-elsewhere' } as const;
 
 export interface Envelope {
   readonly from: string;
@@ -63,6 +69,8 @@ export interface Rig {
   readonly peerName: PeerName;
   /** Posthorn's listeners for a story that talks to them itself: bare line ends are refused by one, made CRLF by the other. */
   readonly listeners: { readonly refuses: number; readonly normalises: number };
+  /** Posthorn's, PEM. */
+  readonly certificate: string;
   /** Gives a message to the peer, which sends it on. @throws Error with the reply that refused it, or a recipient */
   viaPeer(envelope: Envelope): Promise<void>;
   viaPosthorn(envelope: Envelope): Promise<void>;
@@ -71,13 +79,15 @@ export interface Rig {
   mailThere(user: string, count?: number): Promise<Buffer[]>;
   /** Waits until the messages of a user here fulfil something. */
   until(user: string, fulfilled: (messages: readonly string[]) => boolean): Promise<void>;
+  /** Waits until something is so. @throws Error that says `otherwise` */
+  eventually(isSo: () => boolean, otherwise: string): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** @param users of both sides */
 export async function startRig(peerName: PeerName, users: readonly string[]): Promise<Rig> {
   const log = new ServerLog();
-  const [plainPort, smallPort, lenientPort] = (await freePorts(3)) as [number, number, number];
+  const [plainPort, smallPort, lenientPort, closedPort] = (await freePorts(4)) as [number, number, number, number];
   const login = { user: users[0]!, password: PASSWORD };
   /** Both addresses of each user, where they are not his already. */
   const aliases = Object.fromEntries(users.map((user) => [unicodeOf(user), `${user}@${DOMAIN}`]));
@@ -115,6 +125,9 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
         [OURS.login]: { port: submission, tls: 'verified', login },
         [OURS.small]: { port: smallPort, tls: 'verified' },
         [THEIRS.back]: { port: smallPort, tls: 'verified' },
+        // Without a login.
+        [THEIRS.refused]: { port: submission, tls: 'verified' },
+        [THEIRS.waits]: { port: closedPort, tls: 'none' },
       },
       certificate: { cert: certificate, key },
       trusted: testCertificate.cert,
@@ -128,7 +141,9 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
       wrap: (command) => ['env', `NODE_EXTRA_CA_CERTS=${caFile}`, ...command],
       config: {
         domains: {
-          [DOMAIN]: { aliases },
+          [DOMAIN]: {
+            aliases: { ...aliases, [ALIASES.refused]: `nobody@${THEIRS.tls}`, [ALIASES.waits]: 'x@waits.test' },
+          },
           [OURS.plain]: elsewhere,
           [OURS.login]: elsewhere,
           [OURS.small]: elsewhere,
@@ -139,10 +154,11 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
             { to: THEIRS.tls, via: `smtp://localhost:${ports.starttls}` },
             { to: THEIRS.plain, via: `smtp://127.0.0.1:${ports.plain}` },
             { to: THEIRS.login, via: `smtps://${login.user}:${login.password}@localhost:${ports.implicit}` },
-            { to: THEIRS.back, via: `smtp://localhost:${ports.starttls}` },
+            ...[THEIRS.back, THEIRS.refused, THEIRS.waits].map((to) => ({ to, via: `smtp://localhost:${ports.starttls}` })),
+            { to: 'waits.test', via: `smtp://127.0.0.1:${closedPort}` },
           ],
         },
-        queue: { retry: ['2s'] },
+        queue: { retry: ['2s'], warnAfter: '3s' },
         throughput: { processes: 1 },
       },
     });
@@ -152,12 +168,20 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
     throw error;
   }
   const [server, other] = [posthorn, peer];
+  async function eventually(isSo: () => boolean, otherwise: () => string): Promise<void> {
+    const deadlineMs = performance.now() + 30_000;
+    while (!isSo()) {
+      if (performance.now() > deadlineMs) throw new Error(otherwise());
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
   return {
     posthorn: server,
     log,
     peer: other,
     peerName,
     listeners: { refuses: plainPort, normalises: lenientPort },
+    certificate: testCertificate.cert,
     viaPeer: (envelope) => inject(other.ports.plain, envelope),
     viaPosthorn: (envelope) => inject(plainPort, envelope),
     async mailHere(user, count = 1) {
@@ -174,12 +198,12 @@ export async function startRig(peerName: PeerName, users: readonly string[]): Pr
       const folder = join(maildirOf(server, user), 'new');
       const read = () =>
         existsSync(folder) ? readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1')) : [];
-      const deadlineMs = performance.now() + 30_000;
-      while (!fulfilled(read())) {
-        if (performance.now() > deadlineMs) throw new Error(`still not there for ${user}:\n${read().join('\n').slice(0, 2000)}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await eventually(
+        () => fulfilled(read()),
+        () => `still not there for ${user}:\n${read().join('\n').slice(0, 2000)}`,
+      );
     },
+    eventually: (isSo, otherwise) => eventually(isSo, () => otherwise),
     async stop() {
       await server.stop();
       server.remove();

@@ -1,7 +1,7 @@
-/** Messages of the stories: what breaks when somebody on the way counts, splits, doubles or drops wrongly. */
+/** Messages for programs of others: what breaks when somebody on the way counts, splits, doubles or drops wrongly. */
 import { randomBytes } from 'node:crypto';
 
-/** The name a story can find its message by. */
+/** @param story the name that the message can be found by */
 export function messageOf(story: string, { from = `sender@${story}.test`, subject = story } = {}): Buffer {
   return Buffer.from(
     [
