@@ -94,7 +94,7 @@ async function roundTrip(
 function itWith(needs: readonly Package[], what: string, test: () => Promise<void>): void {
   const absent = missing(needs);
   if (absent.length > 0) console.warn(`NOT TESTED: ${what}: not installed: ${absent.join(', ')}`);
-  it.skipIf(absent.length > 0)(what, test);
+  it.skipIf(absent.length > 0)(what, { concurrent: true }, test);
 }
 
 describe.each(securities)('with TLS (%s)', (security) => {
