@@ -64,7 +64,8 @@ export function createLdapSource(options: LdapOptions): UserSource {
       return await use(client);
     } finally {
       clearTimeout(late);
-      // The answer is there, or it will never be: what unbinding says changes neither.
+      // The answer is there, or its error is on its way: that the connection could not be closed politely, since the
+      // directory closed it first or was never reached, would tell nothing more, and stand in place of that error.
       await client.unbind().catch(() => undefined);
     }
   }
