@@ -50,12 +50,47 @@ describe('opportunistic TLS', () => {
     await rigVia(`smtp://127.0.0.1:${peer.port}`, 'never').send({ to: ['b@y.test'] });
     expect(peer.messages[0]?.secure).toBe(false);
   });
+});
 
-  it('refuses replies that were sent ahead of the handshake', async () => {
-    const peer = await sink({ script: { STARTTLS: { raw: '220 go on\r\n250-evil\r\n250 AUTH PLAIN\r\n' } } });
-    expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([
-      'deferred: 451 4.7.5 the mail host sent replies ahead of the TLS handshake',
-    ]);
+describe('required TLS and a peer that somebody else speaks for', () => {
+  const GREETING = '250-evil\r\n250 AUTH PLAIN\r\n';
+  const FORMS = {
+    'the reply to EHLO': GREETING,
+    'a whole session': `${GREETING}250 ok\r\n250 ok\r\n354 go on\r\n250 queued\r\n221 bye\r\n`,
+    'half a reply': '250-ev',
+    'half a line end': '250 evil\r',
+    'another go-ahead': '220 go on\r\n',
+    'octets of any kind': '\0\x01\x02',
+  };
+  const cases = (['smtp', 'lmtp'] as const).flatMap((protocol) =>
+    Object.entries(FORMS).map(([form, injected]) => ({ protocol, form, injected })),
+  );
+
+  it.each(cases)(
+    'believes no replies that were sent ahead of the handshake, $protocol: $form',
+    async ({ protocol, injected }) => {
+      const peer = await sink({ lmtp: protocol === 'lmtp', script: { STARTTLS: { raw: `220 go on\r\n${injected}` } } });
+      expect(await rigVia(`${protocol}://127.0.0.1:${peer.port}`, 'required').send({ to: ['b@y.test'] })).toEqual([
+        'deferred: 451 4.7.5 the mail host sent replies ahead of the TLS handshake',
+      ]);
+      // Nothing was said to whom it is not known who it is.
+      expect(peer.commands.map((line) => line.slice(2, 10))).toEqual([protocol === 'lmtp' ? 'LHLO me.' : 'EHLO me.', 'STARTTLS']);
+      expect(peer.messages).toHaveLength(0);
+    },
+  );
+
+  it.each(['smtp', 'lmtp'] as const)('takes what comes in place of a handshake for none, %s', async (protocol) => {
+    const peer = await sink({ lmtp: protocol === 'lmtp', script: { tls: { raw: GREETING } } });
+    const [result] = await rigVia(`${protocol}://127.0.0.1:${peer.port}`, 'required').send({ to: ['b@y.test'] });
+    expect(result).toMatch(/^deferred: 451 4\.7\.5 (TLS handshake|the mail host sent replies ahead)/);
+    expect(peer.messages).toHaveLength(0);
+  });
+
+  it.each(['smtp', 'lmtp'] as const)('begins no session on replies that came before their commands, %s', async (protocol) => {
+    const hello = { raw: `250-x\r\n250 STARTTLS\r\n220 go on\r\n${GREETING}` };
+    const peer = await sink({ lmtp: protocol === 'lmtp', script: { EHLO: hello, LHLO: hello } });
+    const [result] = await rigVia(`${protocol}://127.0.0.1:${peer.port}`, 'required').send({ to: ['b@y.test'] });
+    expect(result).toMatch(/^deferred: 451 4\.7\.5 /);
     expect(peer.messages).toHaveLength(0);
   });
 });

@@ -1,12 +1,13 @@
-/** TLS of the whole running server: changed files, tickets over processes and machines, broken handshakes, injection. */
+/** TLS of the whole running server: changed files, tickets over processes and machines, broken handshakes. */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { connect, type ConnectionOptions } from 'node:tls';
 import { expect, test } from 'vitest';
 import { makeCa } from '../lib/certificates.ts';
+import { hear, openSocket } from '../lib/raw-socket.ts';
 import { type Rig, startRig } from '../lib/rig.ts';
 
 interface Seen {
@@ -34,33 +35,7 @@ async function shake(port: number, options: ConnectionOptions = {}): Promise<See
   }
 }
 
-async function open(port: number): Promise<Socket> {
-  const socket = connectPlain({ port, host: '127.0.0.1', localAddress: FROM });
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
-
-/** What is said until it ends as awaited, or the server closes. */
-function hear(socket: Socket | TLSSocket, end: string): Promise<string> {
-  return new Promise((resolve) => {
-    let text = '';
-    const take = (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      if (text.includes(end)) done();
-    };
-    const done = () => {
-      socket.off('data', take).off('close', done);
-      resolve(text);
-    };
-    socket.on('data', take).on('close', done);
-  });
-}
-
-const PROTOCOLS = {
-  smtp: { ask: 'STARTTLS\r\n', goAhead: '220 2.0.0 Ready', noop: 'NOOP\r\n' },
-  pop3: { ask: 'STLS\r\n', goAhead: '+OK Begin TLS', noop: 'CAPA\r\n' },
-} as const;
+const open = (port: number) => openSocket(port, FROM);
 
 test.concurrent('changed files are taken up while the server runs; a broken pair is not', async (context) => {
   const { server, log } = await startRig(context, { config: { tls: { checkEvery: 50 }, throughput: { processes: 2 } } });
@@ -173,41 +148,6 @@ test.concurrent('handshakes that come to nothing are ended in time and logged, a
   const status = JSON.parse((await server.command('status', '--config', server.configFile, '--json')).stdout) as object;
   expect(Number(/"pop3\.tls-failed":(\d+)/.exec(JSON.stringify(status))?.[1])).toBeGreaterThanOrEqual(cases.length);
 });
-
-for (const protocol of ['smtp', 'pop3'] as const) {
-  test.concurrent(`what is sent ahead of TLS is thrown away: ${protocol}`, async (context) => {
-    const { server, log } = await startRig(context, { config: { throughput: { processes: 1, sessionThreads: 1 } } });
-    const { ask, goAhead, noop } = PROTOCOLS[protocol];
-    const ahead = { smtp: 'EHLO evil\r\nMAIL FROM:<evil@elsewhere.test>\r\nNOOP', pop3: 'USER alice\r\nCAPA\r\nQUIT' }[protocol];
-    for (const injected of [`${ahead}\r\n`, ahead, ahead.slice(0, 3)]) {
-      const plain = await open(server.ports[protocol]);
-      await hear(plain, '\r\n');
-      plain.write(ask + injected);
-      expect((await hear(plain, '\r\n')).split('\r\n')).toEqual([expect.stringContaining(goAhead), '']);
-      const secure = connect({ socket: plain, rejectUnauthorized: false });
-      await once(secure, 'secureConnect');
-      const answer = hear(secure, protocol === 'smtp' ? '221 ' : 'Goodbye');
-      secure.write(protocol === 'smtp' ? 'MAIL FROM:<a@b.test>\r\nQUIT\r\n' : 'PASS secret\r\nQUIT\r\n');
-      expect(await answer).toMatch(
-        protocol === 'smtp'
-          ? /^503 5\.5\.1 Say HELO or EHLO first\r\n221 [^\n]+\r\n$/
-          : /^-ERR USER comes first\r\n\+OK Goodbye\r\n$/,
-      );
-      secure.destroy();
-    }
-
-    // In a segment of its own, after the go-ahead: taken for the handshake it is none, and never read as commands.
-    const failed = handshakeFailed(log);
-    const plain = await open(server.ports[protocol]);
-    await hear(plain, '\r\n');
-    plain.write(ask);
-    await hear(plain, goAhead);
-    const rest = hear(plain, noop);
-    plain.write(noop + noop);
-    expect((await failed)['cause']).toMatch(/version|record|length/);
-    expect(await rest).not.toMatch(/250|\+OK/);
-  });
-}
 
 test.concurrent('a listener that requires a client certificate takes nobody without, by STARTTLS either', async (context) => {
   const ca = await makeCa('clients');
