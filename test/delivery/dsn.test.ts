@@ -377,7 +377,8 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
   });
 
   it('R comes back where the host wants more time than is left', async () => {
-    const sink = await hop(['DELIVERBY 7200']);
+    // A list, of which one option is known (§2).
+    const sink = await hop(['DELIVERBY 7200,FUTURE']);
     const rig = rigTo(sink);
     expect(await rig.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual([
       expect.stringMatching(/^failed: 554 5\.4\.7 \d+ seconds are left and the mail host takes no less than 7200$/),
@@ -391,6 +392,28 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     expect(actions(rig)).toEqual(['relayed']);
     await rig.send({ to: [], envelope: ask({ notify: [] }, by('notify', in1h())) });
     expect(rig.bounces).toHaveLength(1);
+  });
+
+  it('N asks a host that knows DSN but no time to tell when it is late (RFC 2852 §4.1.4.2)', async () => {
+    const sink = await hop(['DSN']);
+    const rig = rigTo(sink);
+    const said = async (recipient: Partial<Recipient>, envelope: Partial<Envelope>, from?: string) => {
+      const before = asked(sink).length;
+      await rig.send({ to: [], envelope: ask(recipient, envelope), ...(from === undefined ? {} : { from }) });
+      return / NOTIFY=(\S+)/.exec(asked(sink).slice(before)[1]!)?.[1];
+    };
+    expect(await said({}, by('notify', in1h()))).toBe('FAILURE,DELAY');
+    expect(await said({ notify: ['success'] }, by('notify', in1h()))).toBe('SUCCESS,DELAY');
+    expect(await said({ notify: ['delay'] }, by('notify', in1h()))).toBe('DELAY');
+    expect(await said({ notify: [] }, by('notify', in1h()))).toBe('NEVER');
+    expect(await said({}, by('notify', in1h()), '')).toBeUndefined();
+    expect(await said({}, by('notify', systemClock.now() - 1))).toBeUndefined();
+  });
+
+  it('N that is late already is not told as relayed (RFC 2852 §4.1.4.2)', async () => {
+    const rig = rigTo(await hop(['DSN']));
+    await rig.send({ to: [], envelope: ask({}, by('notify', systemClock.now() - 1)) });
+    expect(rig.bounces).toEqual([]);
   });
 
   it('R is given up with 5.4.7 when its time is over, untried or after a deferral', async () => {

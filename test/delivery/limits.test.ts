@@ -33,13 +33,25 @@ describe('a host that announces', () => {
     expect(peer.connections).toBe(1);
   });
 
-  it('RCPTDOMAINMAX gets no more domains in one transaction', async () => {
+  it('RCPTDOMAINMAX gets no more domains in one session, by one message or several', async () => {
     const peer = await sink('RCPTDOMAINMAX=1');
-    await rigTo(peer).send({ to: many(6) });
-    expect(peer.messages.map(({ to }) => to.join())).toEqual([
-      'r0@d0.test,r3@d0.test',
-      'r1@d1.test,r4@d1.test',
-      'r2@d2.test,r5@d2.test',
+    const rig = rigTo(peer);
+    await rig.send({ to: many(6) });
+    expect(peer.messages.map(({ connection, to }) => `${connection} ${to.join()}`)).toEqual([
+      '0 r0@d0.test,r3@d0.test',
+      '1 r1@d1.test,r4@d1.test',
+      '2 r2@d2.test,r5@d2.test',
+    ]);
+    const two = await sink('RCPTDOMAINMAX=2');
+    const ids = ['a@x.test', 'b@Y.test', 'c@x.test', 'd@z.test', 'e@z.test'];
+    const other = rigTo(two);
+    await Promise.all(ids.map((to) => other.put({ to: [to] })).map((id) => other.outcomes(id)));
+    expect(two.messages.map(({ connection, to }) => `${connection} ${to.join()}`)).toEqual([
+      '0 a@x.test',
+      '0 b@Y.test',
+      '0 c@x.test',
+      '1 d@z.test',
+      '1 e@z.test',
     ]);
   });
 

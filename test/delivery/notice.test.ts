@@ -70,6 +70,19 @@ describe('a bounce', () => {
     expect((await parse(bounceOf())).status).not.toContain('Future-Release');
   });
 
+  it('of a message that had a time tells when that was (RFC 2852 §5)', async () => {
+    const deliverBy = { atMs: Date.UTC(2026, 10, 20, 9, 0, 0), mode: 'notify', trace: false } as const;
+    const { status } = await parse(bounceOf({ envelope: { ...envelope, deliverBy } }));
+    expect(status).toMatch(/Arrival-Date: [^\n]+\nDeliver-By-Date: Fri, 20 Nov 2026 09:00:00 \+0000\r?\n\r?\n/);
+    expect((await parse(bounceOf())).status).not.toContain('Deliver-By');
+  });
+
+  it('no field tells what the sender did not', async () => {
+    const { status } = await parse(bounceOf({ told: [failed(one, '550 5.1.1 no such user', 'maildir:one')] }));
+    expect(status).not.toMatch(/^(Original-|Remote-MTA|Will-Retry|Deliver-By)/m);
+    expect(status).toContain('Diagnostic-Code: x-posthorn; 550 5.1.1 no such user');
+  });
+
   it('tells people who was not reached, and why', async () => {
     const { mail } = await parse(bounceOf());
     expect(mail.text).toContain('<one@y.test>');
@@ -91,9 +104,11 @@ describe('a bounce', () => {
       'Diagnostic-Code: smtp; 550 5.1.1 no such user',
       'Last-Attempt-Date: Wed, 25 Nov 2026 08:00:00 +0000',
     ]);
-    expect(two).toContain('Original-Recipient: rfc822; alias@x.test');
+    // As it was at RCPT, and no more than the sender told: the text for people has what the alias made of it.
+    expect(two).toContain('Final-Recipient: rfc822; alias@x.test');
+    expect(two).not.toContain('Original-Recipient');
     expect(two).toContain('Status: 4.4.7');
-    expect(two).not.toContain('Remote-MTA');
+    expect(two).toContain('Remote-MTA: dns; [IPv6:2001:db8::1]');
   });
 
   it('brings the header of the message, and nothing of its body', async () => {
@@ -176,6 +191,13 @@ describe('a notice about international mail (RFC 6533)', () => {
     expect(status).toContain('Final-Recipient: utf-8; j\\x{FC}rgen@y.test\n');
     expect(mail.text).toContain('<jürgen@y.test>');
     expect(Buffer.from(partOf('message/global-headers'), 'latin1').toString()).toBe('Subject: Grüße\r\n');
+  });
+
+  it('names no charset for what is UTF-8 by its type', () => {
+    for (const whole of [false, true]) {
+      const text = Buffer.from(bounceOf({ envelope: international, told, message, whole })).toString('latin1');
+      expect(text).toMatch(/^Content-Type: message\/global(-headers)?\r$/m);
+    }
   });
 
   it('brings the whole as message/global', async () => {

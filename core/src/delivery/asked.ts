@@ -5,7 +5,7 @@
 import type { Clock } from '../mail/clock.ts';
 import type { Envelope, Notify } from '../mail/envelope.ts';
 import { ownOrcpt } from './notice/address.ts';
-import { passedOn } from './notice/wishes.ts';
+import { mayNotify, passedOn } from './notice/wishes.ts';
 
 /** Of one recipient. */
 export interface AskedOfRecipient {
@@ -16,6 +16,8 @@ export interface AskedOfRecipient {
 export interface AskedDeliverBy {
   readonly mode: 'return' | 'notify';
   readonly trace: boolean;
+  /** The sender is to hear when it is late, and can. */
+  readonly tellsDelay: boolean;
   /** Until its time is over; less than zero when it is. */
   secondsLeft(): number;
 }
@@ -56,6 +58,7 @@ export function askedOf(envelope: Envelope, indices: readonly number[], clock: C
           deliverBy: {
             mode: deliverBy.mode,
             trace: deliverBy.trace,
+            tellsDelay: deliverBy.mode === 'notify' && mayNotify(envelope),
             secondsLeft: () => Math.floor((deliverBy.atMs - clock.now()) / 1000),
           },
         }),

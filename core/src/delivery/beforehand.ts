@@ -1,6 +1,6 @@
 /**
  * Recipients of a message that is due and that need no try: they have it already and only their sender is to be told, or
- * the time is over in which it was to be delivered (RFC 2852 §4.1). Called by delivery/loop before anything else.
+ * the time is over in which it was to be delivered (RFC 2852 §4.1.3). Called by delivery/loop before anything else.
  */
 import type { Attempt } from './attempt.ts';
 

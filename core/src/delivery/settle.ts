@@ -136,7 +136,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   function successOf(envelope: Envelope, { one }: Decided): Told | undefined {
     const { outcome, reply, handover } = one.result;
     if (outcome !== 'delivered' || !mayNotify(envelope)) return undefined;
-    return success(envelope, envelope.recipients[one.index]!, { reply, nextHop: one.nextHop }, handover);
+    return success(envelope, envelope.recipients[one.index]!, { reply, nextHop: one.nextHop }, handover, clock.now());
   }
 
   /** Whether there may be a success to tell of: most mail asks for none, and is not looked at any further. */

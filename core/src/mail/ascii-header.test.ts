@@ -58,6 +58,11 @@ test.each([
   expect(inAscii('A: 1', line, 'Z: 2')).toEqual(['A: 1', ...expected, 'Z: 2']);
 });
 
+it('signatures stay', () => {
+  const signature = 'DKIM-Signature: v=1; a=rsa-sha256; d=a.test; h=subject; bh=; b=';
+  expect(inAscii(signature, 'Subject: Grüße')).toEqual([signature, `Subject: ${word('Grüße')}`]);
+});
+
 it('cuts long texts into words of at most 75 characters, between characters', () => {
   const text = 'ä€😀'.repeat(40);
   const lines = inAscii(`Subject: ${text}`)!;

@@ -1,6 +1,6 @@
 /**
  * Checks what stands behind a verb, before any plugin is asked. Strict: a number is digits without sign or leading zero,
- * and what is not UTF-8 is not repaired (RFC 6856 §2.3).
+ * and what is not UTF-8 is not repaired (RFC 6856 §2.2).
  */
 import { saslPrepared } from '../auth/scram-keys.ts';
 import { decodeUtf8 } from '../wire/utf8.ts';

@@ -1,5 +1,5 @@
 /**
- * Internationalised messages for clients that did not say UTF8 (RFC 6856 §2.2): the header in ASCII, the body as it is
+ * Internationalised messages for clients that did not say UTF8 (RFC 6856 §2.1): the header in ASCII, the body as it is
  * (RFC 6858). Made while it is sent: what lies in the maildrop stays as it came.
  */
 import { isAscii } from 'node:buffer';

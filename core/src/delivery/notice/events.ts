@@ -30,6 +30,7 @@ export function success(
   recipient: Recipient,
   said: Said,
   handover: Handover | undefined,
+  nowMs: number,
 ): Told | undefined {
   if (handover === undefined || (recipient.notify === undefined && deliverBy === undefined)) return undefined;
   const wanted = wants(recipient, 'success') && recipient.expanded !== true;
@@ -39,8 +40,8 @@ export function success(
   }
   if (wanted && !handover.reports) return { ...what, action: 'relayed', status: successOf(said.reply) };
   if (deliverBy === undefined || recipient.notify?.length === 0) return undefined;
-  // RFC 2852 §4.1.4: the time is kept no further, or each server on the way was asked to tell.
-  if (!handover.keepsTime) {
+  // RFC 2852 §4.1.4: the time is kept no further, while there is one, or each server on the way was asked to tell.
+  if (!handover.keepsTime && nowMs < deliverBy.atMs) {
     const why = 'The next server does not know until when it was to be delivered.';
     return { ...what, action: 'relayed', status: successOf(said.reply), why };
   }

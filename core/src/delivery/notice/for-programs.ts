@@ -6,13 +6,13 @@ import { ascii, dateOf, fold } from './text.ts';
 
 function recipientFields(one: Told, nowMs: number, utf8: boolean): string {
   const { recipient, action, status, peer, reply, retryUntilMs } = one;
-  const host = peer === undefined ? undefined : /^(?:([^[\]]+)\[|\[)/.exec(peer)?.[1];
-  const { orcpt, original } = recipient;
-  const given =
-    orcpt !== undefined ? originalRecipient(orcpt, utf8) : original === undefined ? undefined : typedAddress(original, utf8);
+  const host = peer === undefined ? undefined : nameOf(peer);
+  const { orcpt, original = recipient.address } = recipient;
   return [
-    ...(given === undefined ? [] : [`Original-Recipient: ${given}`]),
-    `Final-Recipient: ${typedAddress(recipient.address, utf8)}`,
+    // RFC 3461 §6.3 (d): only what the sender himself called it.
+    ...(orcpt === undefined ? [] : [`Original-Recipient: ${originalRecipient(orcpt, utf8)}`]),
+    // As it was when we took the message (RFC 3464 §2.3.2), whatever an alias made of it since.
+    `Final-Recipient: ${typedAddress(original, utf8)}`,
     `Action: ${action}`,
     `Status: ${status}`,
     ...(host === undefined ? [] : [`Remote-MTA: dns; ${ascii(host)}`]),
@@ -28,13 +28,21 @@ function recipientFields(one: Told, nowMs: number, utf8: boolean): string {
   ].join('\r\n');
 }
 
+/** A peer as Remote-MTA has it: its name, or its address as a literal where it has none (RFC 3461 §9.3). */
+function nameOf(peer: string): string | undefined {
+  const [, name, address = ''] = /^([^[\]]*)\[([^\]]*)\]/.exec(peer) ?? [];
+  return name === '' ? `[${address.includes(':') ? 'IPv6:' : ''}${address}]` : name;
+}
+
 /** @param utf8 the notice is sent as UTF-8: then this is a message/global-delivery-status */
 export function forPrograms({ envelope, hostname, nowMs }: NoticeInput, told: readonly Told[], utf8: boolean): string {
-  const { envid, hold, receivedAtMs } = envelope;
+  const { envid, hold, deliverBy, receivedAtMs } = envelope;
   const ofMessage = [
     ...(envid === undefined ? [] : [`Original-Envelope-Id: ${ascii(fromXtext(envid))}`]),
     `Reporting-MTA: dns; ${hostname}`,
     `Arrival-Date: ${dateOf(receivedAtMs)}`,
+    // RFC 2852 §5.
+    ...(deliverBy === undefined ? [] : [`Deliver-By-Date: ${dateOf(deliverBy.atMs)}`]),
     // RFC 4865 §5.1.2.
     ...(hold === undefined ? [] : [`Future-Release-Request: ${hold.request}`]),
     '',

@@ -15,7 +15,7 @@ export interface Capabilities {
   readonly requireTls: boolean;
   /** DSN (RFC 3461). */
   readonly dsn: boolean;
-  /** DELIVERBY (RFC 2852 §4): the least time it takes mail for that is to come back afterwards; undefined when not offered. */
+  /** DELIVERBY (RFC 2852 §2): the least time it takes mail for that is to come back afterwards; undefined when not offered. */
   readonly minDeliverBySeconds: number | undefined;
   /** Bytes; 0 when no limit was told (RFC 1870 §3); undefined when SIZE was not offered. */
   readonly size: number | undefined;
@@ -44,8 +44,8 @@ export const NO_CAPABILITIES: Capabilities = {
   loggedIn: false,
 };
 
-/** A number that is none stands for no bound. */
-const secondsOf = (text: string | undefined): number => (text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : 0);
+/** The first option of a list (RFC 2852 §2); a number that is none stands for no bound. */
+const secondsOf = (text = ''): number => Number(/^\d{1,9}(?=,|$)/.exec(text)?.[0] ?? 0);
 
 /** @param lines the texts of the reply's lines; the first is the greeting */
 export function readCapabilities(lines: readonly string[]): Capabilities {

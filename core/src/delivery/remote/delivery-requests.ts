@@ -3,7 +3,8 @@
  * other; and what that host then took over. Asked by remote/transaction and remote/client. Pure.
  */
 import { isAscii } from '../../wire/address.ts';
-import type { Asked } from '../asked.ts';
+import type { Notify } from '../../mail/envelope.ts';
+import type { Asked, AskedOfRecipient } from '../asked.ts';
 import { escapeBeyondAscii } from '../notice/address.ts';
 import { type Handover, IN_MAILBOX } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -25,11 +26,20 @@ export function mailRequests({ ret, envid, deliverBy }: Asked, capabilities: Cap
   return text;
 }
 
-/** @returns RCPT's parameters, with a blank before each */
-export function rcptRequests({ recipients }: Asked, address: string, capabilities: Capabilities, utf8: boolean): string {
-  const asked = capabilities.dsn ? recipients.get(address) : undefined;
-  if (asked === undefined) return '';
-  const { notify, orcpt } = asked;
+/**
+ * @param handover who has the message when its host takes it
+ * @returns RCPT's parameters, with a blank before each
+ */
+export function rcptRequests(
+  { recipients, deliverBy }: Asked,
+  address: string,
+  { reports, keepsTime }: Handover,
+  utf8: boolean,
+): string {
+  if (!reports) return '';
+  const { notify: given, orcpt } = recipients.get(address) ?? NOTHING_ASKED;
+  // RFC 2852 §4.1.4.2: who does not know the time can still tell that the message is late.
+  const notify = keepsTime || !deliverBy?.tellsDelay || deliverBy.secondsLeft() <= 0 ? given : withDelay(given);
   let text = '';
   if (notify !== undefined) text += ` NOTIFY=${notify.length === 0 ? 'NEVER' : notify.join(',').toUpperCase()}`;
   // RFC 6533 §3: beyond ASCII only where both sides said SMTPUTF8.
@@ -37,8 +47,15 @@ export function rcptRequests({ recipients }: Asked, address: string, capabilitie
   return text;
 }
 
+const NOTHING_ASKED: AskedOfRecipient = {};
+const FAILURE_AND_DELAY: readonly Notify[] = ['failure', 'delay'];
+
+function withDelay(notify = FAILURE_AND_DELAY): readonly Notify[] {
+  return notify.length === 0 || notify.includes('delay') ? notify : [...notify, 'delay'];
+}
+
 /**
- * Why mail that is to come back when it is late cannot go this way (RFC 2852 §4.1.3), as a permanent reply.
+ * Why mail that is to come back when it is late cannot go this way (RFC 2852 §4.1.4.1), as a permanent reply.
  * @param lmtp the host is where it was to go
  */
 export function refuseForTime({ deliverBy }: Asked, { minDeliverBySeconds }: Capabilities, lmtp: boolean): string | undefined {

@@ -18,6 +18,7 @@ import { type RemoteHop, withoutHost } from '../route.ts';
 import type { SessionEnd } from './client.ts';
 import { codeOf, type Connection, type ConnectionEvents } from './connection.ts';
 import { type Job, partsFor, type Prepared, prepare } from './job.ts';
+import { domainsOf, hasRoomForDomains } from './limits.ts';
 import { Opener, type OpenerPorts } from './opening.ts';
 
 export type DestinationOptions = OpenerPorts['options'] & {
@@ -54,6 +55,10 @@ interface Line {
   /** QUIT was said. */
   isLeaving: boolean;
   next: Prepared | 'preparing' | undefined;
+  /** Of recipients so far, where the host bounds them. */
+  readonly domains: Set<string>;
+  /** The next message has more domains than the session may have: it goes over another one. */
+  full: boolean;
 }
 
 /** Messages after which a connection gives way to a destination that waits. */
@@ -157,7 +162,7 @@ export class Destination {
 
   /** The destination answered: messages go out on this connection, and others may be opened. */
   #opened(connection: Connection): ConnectionEvents {
-    const line: Line = { connection, sent: 0, isLeaving: false, next: undefined };
+    const line: Line = { connection, sent: 0, isLeaving: false, next: undefined, domains: new Set(), full: false };
     const first = !this.#answered;
     this.#lines.set(connection, line);
     this.#opening--;
@@ -208,10 +213,12 @@ export class Destination {
   #feed(line: Line): void {
     const { connection } = line;
     if (line.next === 'preparing') return;
-    const spent = line.sent >= this.#mostOn(line) || (line.sent >= SHARE && this.#host.othersWait());
+    const spent = line.full || line.sent >= this.#mostOn(line) || (line.sent >= SHARE && this.#host.othersWait());
     if (line.next === undefined) {
       if (this.#draining || spent) return connection.quit();
-      if (!this.#prepareNext(line, this.#ready.shift() ?? this.#takeOver())) this.#host.setIdle(connection, true);
+      if (this.#prepareNext(line, this.#ready.shift() ?? this.#takeOver())) return;
+      if (line.full) connection.quit();
+      else this.#host.setIdle(connection, true);
       return;
     }
     const message = line.next;
@@ -244,7 +251,8 @@ export class Destination {
 
   #prefetch(line: Line): void {
     const { pipelining } = line.connection.client.capabilities;
-    if (pipelining && line.next === undefined && line.sent < this.#mostOn(line)) this.#prepareNext(line, this.#ready.shift());
+    if (pipelining && line.next === undefined && !line.full && line.sent < this.#mostOn(line))
+      this.#prepareNext(line, this.#ready.shift());
   }
 
   /** Messages that may go over a connection in all. */
@@ -263,7 +271,7 @@ export class Destination {
     return undefined;
   }
 
-  /** Gets the bytes of a message; they go out when the connection is free. @returns false when there is none */
+  /** Gets the bytes of a message; they go out when the connection is free. @returns false when there is none for this one */
   #prepareNext(line: Line, job: Job | undefined): boolean {
     if (job === undefined) return false;
     const { capabilities } = line.connection.client;
@@ -273,6 +281,14 @@ export class Destination {
       this.#ready.unshift(...others);
       return this.#prepareNext(line, first);
     }
+    if (!hasRoomForDomains(line.domains, job.recipients, capabilities.limits)) {
+      line.full = true;
+      this.#ready.unshift(job);
+      // Not behind what this one is busy with.
+      queueMicrotask(() => this.pump());
+      return false;
+    }
+    if (capabilities.limits.rcptDomainMax !== undefined) for (const one of domainsOf(job.recipients)) line.domains.add(one);
     line.next = 'preparing';
     line.connection.reserved = true;
     this.#preparing++;

@@ -4,9 +4,12 @@ import { readLimits, splitByLimits } from './limits.ts';
 
 it('reads the limits it knows, and no others', () => {
   expect(readLimits(['MAILMAX=5', 'RCPTMAX=100', 'RCPTDOMAINMAX=1'])).toEqual({ mailMax: 5, rcptMax: 100, rcptDomainMax: 1 });
-  expect(
-    readLimits(['RCPTMAX=0', 'MAILMAX=1234567', 'RCPTDOMAINMAX=-1', 'RCPTMAX', 'CONSTRUCTOR=1', '=5', 'RCPTMAX=1E3']),
-  ).toEqual({});
+  expect(readLimits(['RCPTMAX=0', 'MAILMAX=1234567', 'RCPTDOMAINMAX=-1', 'RCPTMAX', 'CONSTRUCTOR=1', 'RCPTMAX=1E3'])).toEqual({});
+});
+
+it('believes none where one is not written as a limit is (RFC 9422 §3, §3.7)', () => {
+  for (const bad of ['RCPTMAX=5;', '=5', 'RCPT.MAX=5', 'MAILMAX=', 'MÄXE=1']) expect(readLimits(['RCPTMAX=5', bad])).toEqual({});
+  expect(readLimits(['RCPTMAX=5', 'SOME_NEW-ONE=a/b=c', 'FLAG', 'MAILMAX=007'])).toEqual({ rcptMax: 5 });
 });
 
 it('leaves recipients together where nothing speaks against it', () => {

@@ -8,18 +8,22 @@ export interface Limits {
   readonly mailMax?: number;
   /** RCPT commands in one transaction. */
   readonly rcptMax?: number;
-  /** Domains of recipients in one transaction. */
+  /** Domains of recipients in one session. */
   readonly rcptDomainMax?: number;
 }
 
 const NAMES = { MAILMAX: 'mailMax', RCPTMAX: 'rcptMax', RCPTDOMAINMAX: 'rcptDomainMax' } as const;
 
-/** @param parameters of the keyword, in upper case: `RCPTMAX=100` */
+/** RFC 9422 §3: a name, with or without a value that has no semicolon. */
+const PARAMETER = /^([A-Z0-9_-]+)(?:=([!-:<-~]+))?$/;
+
+/** @param parameters of the keyword, in upper case: `RCPTMAX=100`. Where one of them is none, nothing is believed (§3.7). */
 export function readLimits(parameters: readonly string[]): Limits {
   const limits: { -readonly [name in keyof Limits]: number } = {};
   for (const parameter of parameters) {
-    const [, name = '', value = ''] = /^([A-Z0-9-]+)=(\d{1,6})$/.exec(parameter) ?? [];
-    if (isKnown(name) && Number(value) > 0) limits[NAMES[name]] = Number(value);
+    const [, name, value = ''] = PARAMETER.exec(parameter) ?? [];
+    if (name === undefined) return {};
+    if (isKnown(name) && /^[1-9]\d{0,5}$/.test(value)) limits[NAMES[name]] = Number(value);
   }
   return limits;
 }
@@ -52,5 +56,17 @@ export function splitByLimits(recipients: readonly string[], limits: Limits): nu
   }
   return parts;
 }
+
+/**
+ * May recipients go over a session in which those domains had theirs? RCPTDOMAINMAX is for the whole of a session
+ * (RFC 9422 §4.3). A session that is new takes what `splitByLimits` left.
+ * @param used lower case
+ */
+export function hasRoomForDomains(used: ReadonlySet<string>, recipients: readonly string[], { rcptDomainMax }: Limits): boolean {
+  return rcptDomainMax === undefined || used.union(domainsOf(recipients)).size <= rcptDomainMax;
+}
+
+/** In lower case. */
+export const domainsOf = (recipients: readonly string[]): Set<string> => new Set(recipients.map(domainOf));
 
 const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1).toLowerCase();

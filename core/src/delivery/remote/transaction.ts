@@ -155,10 +155,9 @@ export class Transaction {
 
   #rcptTo(recipient: string): string {
     const { asked, smtpUtf8 } = this.message;
+    const utf8 = smtpUtf8 === true && this.#capabilities.smtpUtf8;
     const parameters =
-      asked === undefined
-        ? ''
-        : rcptRequests(asked, recipient, this.#capabilities, smtpUtf8 === true && this.#capabilities.smtpUtf8);
+      asked === undefined || this.#handover === undefined ? '' : rcptRequests(asked, recipient, this.#handover, utf8);
     return `RCPT TO:<${recipient}>${parameters}\r\n`;
   }
 

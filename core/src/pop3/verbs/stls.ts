@@ -2,7 +2,7 @@
 import type { Conversation } from '../conversation.ts';
 import { ok, refuse, type Outcome } from '../outcome.ts';
 
-/** RFC 6856 §2.2: no client begins TLS behind UTF8, so who does it means harm, or lost count. */
+/** RFC 6856 §2.1: no client begins TLS behind UTF8, so who does it means harm, or lost count. */
 export function tlsCanBegin(c: Conversation): Outcome | undefined {
   if (c.tls !== undefined) return refuse(c.texts.tlsIsOn);
   if (!c.profile.starttls) return refuse(c.texts.noTls);
