@@ -1,3 +1,4 @@
+import { argon2Sync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { formatPasswordHash, hashPassword, parsePasswordHash, PasswordHashError, verifyPassword } from './password.ts';
 
@@ -23,6 +24,18 @@ describe('verifyPassword', () => {
     expect(one).not.toBe(two);
     expect(await verifyPassword('pässwörd', one)).toBe(true);
     expect(await verifyPassword('passwort', one)).toBe(false);
+  });
+
+  it('takes what looks the same for the same, as SCRAM does, and what another program hashed as it was typed', async () => {
+    const typed = 'cafe\u0301\u00a0\u2168';
+    for (const stored of await Promise.all([typed, 'caf\u00e9 IX'].map((text) => hashPassword(text, CHEAP)))) {
+      expect(await verifyPassword(typed, stored)).toBe(true);
+      expect(await verifyPassword('caf\u00e9 IX', stored)).toBe(true);
+      expect(await verifyPassword('cafe IX', stored)).toBe(false);
+    }
+    const salt = Buffer.from('somesalt');
+    const asTyped = argon2Sync('argon2id', { message: typed, nonce: salt, parallelism: 1, tagLength: 32, memory: 64, passes: 1 });
+    expect(await verifyPassword(typed, formatPasswordHash({ ...CHEAP, salt, hash: asTyped }))).toBe(true);
   });
 
   it.each([

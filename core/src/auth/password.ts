@@ -5,6 +5,7 @@
  * is told apart from a wrong password.
  */
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
+import { saslPrepared } from './sasl-prep.ts';
 
 /** Work factors. The defaults are OWASP's: 19 MiB, two passes, one lane; about 30 ms of one core. */
 export interface PasswordCost {
@@ -34,23 +35,26 @@ const MOST: PasswordCost = { memoryKiB: 1_048_576, passes: 64, lanes: 16 };
 
 /**
  * Hashes a new password with a fresh salt.
- * @param password as typed; hashed as UTF-8.
+ * @param password as typed; hashed in UTF-8 as `saslPrepared` leaves it.
  * @returns the PHC string to store.
  */
 export async function hashPassword(password: string, cost: PasswordCost = DEFAULT_PASSWORD_COST): Promise<string> {
   const salt = randomBytes(SALT_BYTES);
-  return formatPasswordHash({ ...cost, salt, hash: await derive(password, salt, HASH_BYTES, cost) });
+  return formatPasswordHash({ ...cost, salt, hash: await derive(saslPrepared(password), salt, HASH_BYTES, cost) });
 }
 
 /**
- * Compares in constant time.
+ * Compares in constant time: as `saslPrepared` leaves it, and as it was typed where that is something else, since other
+ * programs hash that.
  * @param stored PHC string.
  * @throws PasswordHashError when `stored` cannot be used.
  */
 export async function verifyPassword(password: string, stored: string): Promise<boolean> {
   const parsed = parsePasswordHash(stored);
-  const computed = await derive(password, parsed.salt, parsed.hash.length, parsed);
-  return timingSafeEqual(computed, parsed.hash);
+  const matches = async (text: string) =>
+    timingSafeEqual(await derive(text, parsed.salt, parsed.hash.length, parsed), parsed.hash);
+  const prepared = saslPrepared(password);
+  return (await matches(prepared)) || (prepared !== password && (await matches(password)));
 }
 
 /** Reads a PHC string. @throws PasswordHashError */

@@ -54,6 +54,20 @@ it('an unknown user has a salt that stays, and that another installation does no
   expect(login.ok && (await login.conclude(true))).toEqual({ ok: false, why: 'credentials' });
 });
 
+it('equal salts tell nothing: names that differ in their domain alone have one, a user’s and those of nobody', () => {
+  const { authenticator } = rig();
+  const saltOf = (name: string) => {
+    const login = authenticator.scram(name, CLIENT);
+    if (!login.ok) throw new Error(login.why);
+    return [login.keys.iterations, Buffer.from(login.keys.salt).toString()];
+  };
+  for (const local of ['alice', 'bob', 'nobody']) {
+    expect(saltOf(`${local}@example.org`)).toEqual(saltOf(local));
+    expect(saltOf(`${local}@elsewhere.test`)).toEqual(saltOf(local));
+  }
+  expect(saltOf('alice')).not.toEqual(saltOf('nobody'));
+});
+
 it('a certificate is its user’s by an address or by its fingerprint', async () => {
   const { authenticator } = rig();
   const of = (names: string[], fingerprint256 = 'CD') => ({ subjectAltNames: names, fingerprint256 });

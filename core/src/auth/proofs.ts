@@ -1,7 +1,8 @@
 /**
  * Logins without a password on the wire: secrets for CRAM-MD5 and APOP, keys for SCRAM, certificates. The part of the
  * authenticator (password-authenticator.ts) that computes nothing slow. Who does not exist gets a secret that nothing
- * matches, and keys with a salt that is the same each time, in every thread and after a restart (RFC 5802 §9).
+ * matches, and keys with a salt that is the same each time, in every thread and after a restart (RFC 5802 §9), and for all
+ * names that differ in their domain alone, as a user's is.
  */
 import { randomBytes } from 'node:crypto';
 import type { User } from '../directory/directory.ts';
@@ -75,11 +76,14 @@ export class Proofs {
     return named === undefined ? undefined : this.#findUser(named);
   }
 
+  /** Where `x` and `x@example.org` have one salt for users alone, that would tell who is one. */
   #nobodysKeys(name: string): ScramKeys {
-    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${loginKey(name)}`);
+    const local = name.replace(/(?!^)@[^@]*$/, '');
+    const akin = parseScramKeys(this.#findUser(local)?.scram ?? '');
+    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${loginKey(local)}`);
     return {
-      iterations: SCRAM_ITERATIONS,
-      salt: bytes('salt').subarray(0, SCRAM_SALT_BYTES),
+      iterations: akin?.iterations ?? SCRAM_ITERATIONS,
+      salt: akin?.salt ?? bytes('salt').subarray(0, SCRAM_SALT_BYTES),
       storedKey: bytes('stored key'),
       serverKey: bytes('server key'),
     };

@@ -147,6 +147,15 @@ describe('PLAIN', () => {
   ])('is not %j', (text) => {
     expect(read(text)).toBeUndefined();
   });
+  it('has names by SASLprep, as SCRAM and USER have, and the password as it was typed', () => {
+    expect(read('ju\u0308rgen\0ju\u00adrgen\u2168\0pa\u00a0ss')).toEqual({
+      actAs: 'jürgen',
+      name: 'jurgenIX',
+      password: 'pa\u00a0ss',
+    });
+    expect(read('\0\u00ad\0secret')).toBeUndefined();
+  });
+
   it('takes fields of 255 octets', () => {
     const long = 'é'.repeat(127) + 'x';
     expect(read(`${long}\0${long}\0${long}`)).toEqual({ actAs: long, name: long, password: long });

@@ -5,6 +5,7 @@
  */
 import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
+import { saslPrepared } from './sasl-prep.ts';
 
 export interface ScramKeys {
   readonly iterations: number;
@@ -44,17 +45,6 @@ export function parseScramKeys(stored: string): ScramKeys | undefined {
   if (iterations === '') return undefined;
   const bytes = (text: string) => Buffer.from(text, 'base64');
   return { iterations: Number(iterations), salt: bytes(salt), storedKey: bytes(storedKey), serverKey: bytes(serverKey) };
-}
-
-/**
- * SASLprep (RFC 4013) as far as it changes what people type: other blanks become blanks, what is not seen goes away,
- * and compatibility forms become one. Texts with characters it forbids are taken as they are, which harms nobody.
- */
-export function saslPrepared(text: string): string {
-  return text
-    .replace(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ')
-    .replace(/\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g, '')
-    .normalize('NFKC');
 }
 
 export function hmac(key: Uint8Array, message: string | Uint8Array): Buffer {

@@ -2,7 +2,7 @@
  * Checks what stands behind a verb, before any plugin is asked. Strict: a number is digits without sign or leading zero,
  * and what is not UTF-8 is not repaired (RFC 6856 §2.2).
  */
-import { saslPrepared } from '../auth/scram-keys.ts';
+import { isProhibited, saslPrepared } from '../auth/sasl-prep.ts';
 import { decodeUtf8 } from '../wire/utf8.ts';
 import type { TransactionState } from './conversation.ts';
 import type { Texts } from './languages/texts.ts';
@@ -14,9 +14,6 @@ export type Check<S, A> = (argument: string | undefined, texts: Texts, state: S)
 
 const DECIMAL = /^(?:0|[1-9]\d{0,9})$/;
 const DIGEST = /^[0-9a-f]{32}$/;
-/** RFC 4013 §2.3: controls, private use, surrogates, no characters, what changes the display, what stands for no text. */
-const PROHIBITED =
-  /[\p{Cc}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}\u0340\u0341\u06dd\u070f\u180e\u200e\u200f\u2028-\u202e\u2061-\u2063\u206a-\u206f\u2ff0-\u2ffb\ufff9-\ufffd\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}]/u;
 
 export function nothing(argument: string | undefined, texts: Texts): Checked<undefined> {
   return argument === undefined ? right(undefined) : wrong(texts.noArgument);
@@ -31,10 +28,12 @@ export function name(argument: string | undefined, texts: Texts): Checked<string
   return argument === undefined ? wrong(texts.giveName) : prepared(argument, texts);
 }
 
+/** As it was typed: who compares it prepares it. */
 export function password(argument: string | undefined, texts: Texts): Checked<string> {
   if (argument === undefined) return wrong(texts.givePassword);
   const text = decodeUtf8(argument);
-  return text === undefined ? wrong(texts.notUtf8) : right(text);
+  if (text === undefined) return wrong(texts.notUtf8);
+  return isProhibited(saslPrepared(text)) ? wrong(texts.passwordNotAllowed) : right(text);
 }
 
 export interface NameAndDigest {
@@ -85,7 +84,7 @@ function prepared(bytesAsText: string, texts: Texts): Checked<string> {
   const text = decodeUtf8(bytesAsText);
   if (text === undefined) return wrong(texts.notUtf8);
   const name = saslPrepared(text);
-  return PROHIBITED.test(name) ? wrong(texts.nameNotAllowed) : right(name);
+  return isProhibited(name) ? wrong(texts.nameNotAllowed) : right(name);
 }
 
 function right<A>(value: A): Checked<A> {

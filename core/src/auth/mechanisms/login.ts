@@ -1,5 +1,6 @@
 /** SASL LOGIN (never an RFC; draft-murchison-sasl-login): a name, then a password, each asked for in the words every client expects. */
 import { malformed, stepOf, textOf } from '../sasl-text.ts';
+import { saslPrepared } from '../sasl-prep.ts';
 import type { SaslContext, SaslMechanism, SaslStep } from '../sasl.ts';
 
 /** As for PLAIN. */
@@ -16,8 +17,9 @@ export const login: SaslMechanism = {
 };
 
 function named({ authenticator, clientAddress }: SaslContext, response: Buffer): SaslStep {
-  const name = fieldOf(response);
-  if (name === undefined) return malformed('not a name');
+  const written = fieldOf(response);
+  if (written === undefined) return malformed('not a name');
+  const name = saslPrepared(written);
   return {
     is: 'challenge',
     challenge: 'Password:',

@@ -1,11 +1,14 @@
 /** SASL PLAIN (RFC 4616): `[authzid] NUL authcid NUL password`. Nobody logs in to be somebody else. */
 import { clientFirst, malformed, stepOf, textOf } from '../sasl-text.ts';
+import { saslPrepared } from '../sasl-prep.ts';
 import type { SaslMechanism } from '../sasl.ts';
 
 export interface PlainCredentials {
-  /** Authorization identity; empty: the user of the name. */
+  /** Authorization identity, by SASLprep; empty: the user of the name. */
   readonly actAs: string;
+  /** By SASLprep. */
   readonly name: string;
+  /** As it was typed. */
   readonly password: string;
 }
 
@@ -29,7 +32,7 @@ export const plain: SaslMechanism = {
 export function readPlain(response: Uint8Array): PlainCredentials | undefined {
   const fields = textOf(response)?.split('\0');
   if (fields?.length !== 3) return undefined;
-  const [actAs = '', name = '', password = ''] = fields;
+  const [actAs, name, password = ''] = [saslPrepared(fields[0]!), saslPrepared(fields[1]!), fields[2]];
   if (name === '' || password === '') return undefined;
   if (fields.some((field) => Buffer.byteLength(field) > MAX_FIELD_BYTES)) return undefined;
   return { actAs, name, password };

@@ -7,8 +7,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ChannelBinding } from '../../wire/session.ts';
 import type { ScramLogin } from '../authenticator.ts';
 import { clientFirst, malformed, textOf } from '../sasl-text.ts';
+import { saslPrepared } from '../sasl-prep.ts';
 import type { SaslContext, SaslMechanism, SaslStep } from '../sasl.ts';
-import { hmac, saslPrepared, SCRAM_KEY_BYTES } from '../scram-keys.ts';
+import { hmac, SCRAM_KEY_BYTES } from '../scram-keys.ts';
 
 export const scramSha256 = scram('SCRAM-SHA-256', false);
 export const scramSha256Plus = scram('SCRAM-SHA-256-PLUS', true);

@@ -36,6 +36,7 @@ export const ENGLISH: Texts = {
   giveNumberAndLines: 'Give the number of a message and of lines',
   notUtf8: 'That is not UTF-8',
   nameNotAllowed: 'There is a character in the name that no name may have',
+  passwordNotAllowed: 'There is a character in the password that no password may have',
   noSuchMessage: (messages) => `No such message, only ${messages} in maildrop`,
   isDeleted: (message) => `Message ${message} is deleted`,
   capabilities: 'What this server can do',

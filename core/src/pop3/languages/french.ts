@@ -36,6 +36,7 @@ export const FRENCH: Texts = {
   giveNumberAndLines: "Indiquez le numéro d'un message et le nombre de lignes",
   notUtf8: "Ce n'est pas de l'UTF-8",
   nameNotAllowed: "Le nom contient un caractère qu'aucun nom ne peut avoir",
+  passwordNotAllowed: "Le mot de passe contient un caractère qu'aucun mot de passe ne peut avoir",
   noSuchMessage: (messages) => `Ce message n'existe pas, la boîte n'en contient que ${messages}`,
   isDeleted: (message) => `Le message ${message} est supprimé`,
   capabilities: 'Voici ce que ce serveur sait faire',

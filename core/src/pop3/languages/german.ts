@@ -36,6 +36,7 @@ export const GERMAN: Texts = {
   giveNumberAndLines: 'Erwartet werden die Nummer einer Nachricht und die Anzahl der Zeilen',
   notUtf8: 'Das ist kein UTF-8',
   nameNotAllowed: 'Der Name enthält ein Zeichen, das in keinem Namen stehen darf',
+  passwordNotAllowed: 'Das Passwort enthält ein Zeichen, das in keinem Passwort stehen darf',
   noSuchMessage: (messages) => `Diese Nachricht gibt es nicht, im Postfach ${isOrAre(messages)} nur ${messages}`,
   isDeleted: (message) => `Nachricht ${message} ist gelöscht`,
   capabilities: 'Das kann dieser Server',

@@ -43,6 +43,7 @@ export interface Texts {
   readonly giveNumberAndLines: string;
   readonly notUtf8: string;
   readonly nameNotAllowed: string;
+  readonly passwordNotAllowed: string;
   noSuchMessage(messages: number): string;
   isDeleted(message: number): string;
   // The session
