@@ -198,7 +198,7 @@ class Pop3Session implements Session, LineTaker {
   #endTurn(): void {
     if (this.#waiting === 'over') return;
     this.#replies.flush();
-    if (this.ready) this.#intake.inflow.resume();
+    this.#intake.inflow.resume();
   }
 
   #startTls(): void {

@@ -65,7 +65,7 @@ export class Intake implements ByteTaker {
     const { cleared } = this.inflow;
     let at = 0;
     try {
-      while (this.ready && this.inflow.cleared === cleared) {
+      while (this.inflow.cleared === cleared && this.ready) {
         const { reading } = this.#conversation;
         // Without bytes, too: a chunk may be whole whose answer could not be given before.
         if (reading.of === 'chunk' && reading.chunk.ended) this.#endChunk(reading.chunk);

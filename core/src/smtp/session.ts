@@ -163,7 +163,7 @@ class SmtpSession implements Session, StepRunner {
     // The rest of a line that was refused before may have been all that was under way.
     this.#leaveWhenIdle();
     this.#replies.flush();
-    if (this.#intake.ready) this.#intake.inflow.resume();
+    this.#intake.inflow.resume();
   }
 
   /** The one place where errors are counted, and what follows a reply is done. */

@@ -49,13 +49,14 @@ export class Inflow {
     if (!this.#taker.ready) return;
     do {
       const kept = this.#backlog.shift() ?? NO_BYTES;
-      this.#backlog.unshift(kept.subarray(this.#take(kept)));
+      const used = this.#take(kept);
+      if (used < kept.length) this.#backlog.unshift(kept.subarray(used));
     } while (this.#taker.ready && !this.#backlog.isEmpty);
   }
 
-  /** Has the connection read again. */
+  /** Has the connection read again, where it does not and bytes may be taken. */
   resume(): void {
-    if (!this.#paused) return;
+    if (!this.#paused || !this.#taker.ready) return;
     this.#paused = false;
     this.#output.resume();
   }
