@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Session, SessionOutput } from '../wire/session.ts';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 
 const TIMEOUTS = {
   commandMs: 300_000,
@@ -65,19 +65,22 @@ afterEach(() => {
   server.close();
 });
 
-test('a peer that goes on sending after the last reply is cut off all the same', async () => {
-  let nowMs = 0;
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const connection = new Connection(accepted, {
+function accept(over: Pick<ConnectionOptions, 'open' | 'now'> & Partial<ConnectionOptions>): Connection {
+  return new Connection(accepted, {
     implicitTls: false,
     tls: undefined,
     timeouts: TIMEOUTS,
     memoryShort: () => false,
     onHandshake: () => undefined,
-    now: () => nowMs,
-    open: goodbyeTo,
-    onEnd: () => end(),
+    onEnd: () => undefined,
+    ...over,
   });
+}
+
+test('a peer that goes on sending after the last reply is cut off all the same', async () => {
+  let nowMs = 0;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const connection = accept({ open: goodbyeTo, now: () => nowMs, onEnd: () => end() });
   connection.start();
   client.write('QUIT\r\n');
   await once(client, 'data');
@@ -94,16 +97,7 @@ test('a peer that goes on sending after the last reply is cut off all the same',
 
 test('a command that drips in has a deadline from the last answer, not from its last byte', async () => {
   let nowMs = 0;
-  const connection = new Connection(accepted, {
-    implicitTls: false,
-    tls: undefined,
-    timeouts: TIMEOUTS,
-    memoryShort: () => false,
-    onHandshake: () => undefined,
-    now: () => nowMs,
-    open: answerLines,
-    onEnd: () => undefined,
-  });
+  const connection = accept({ open: answerLines, now: () => nowMs });
   const heard: string[] = [];
   client.on('data', (bytes: Buffer) => heard.push(bytes.toString()));
   connection.start();
@@ -141,12 +135,7 @@ function quiet() {
     drain: () => undefined,
     closed: () => undefined,
   };
-  const connection = new Connection(accepted, {
-    implicitTls: false,
-    tls: undefined,
-    timeouts: TIMEOUTS,
-    memoryShort: () => false,
-    onHandshake: () => undefined,
+  const connection = accept({
     now: () => state.nowMs,
     open: (output) => {
       state.output = output;
@@ -155,7 +144,7 @@ function quiet() {
     onEnd: (cause) => void state.ended.push(cause),
   });
   connection.start();
-  return { connection, session, state, write: (bytes: Uint8Array) => state.output!.write(bytes) };
+  return { connection, session, state, write: (bytes: Uint8Array, taken?: () => void) => state.output!.write(bytes, taken) };
 }
 
 test('a peer that sent its last command and half-closed has its answer, and then the end', async () => {
@@ -193,38 +182,25 @@ test('answers for a peer that takes none are not held without end', () => {
 });
 
 test('says when bytes are taken: once, also those of a peer that is gone, and those that are never sent', async () => {
-  let output: SessionOutput | undefined;
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const connection = new Connection(accepted, {
-    implicitTls: false,
-    tls: undefined,
-    timeouts: TIMEOUTS,
-    memoryShort: () => false,
-    onHandshake: () => undefined,
-    now: () => 0,
-    open(given) {
-      output = given;
-      return { ...answerLines(given), start: () => undefined };
-    },
-    onEnd: () => end(),
-  });
-  connection.start();
+  const { state, write } = quiet();
   const taken: string[] = [];
-  const write = (name: string, bytes: number) =>
+  const give = (name: string, bytes: number) =>
     new Promise<void>((resolve) => {
-      output!.write(Buffer.alloc(bytes), () => {
+      write(Buffer.alloc(bytes), () => {
         taken.push(name);
         resolve();
       });
       expect(taken).not.toContain(name);
     });
-  await write('at once', 10);
+  await give('at once', 10);
   // More than the system takes for a peer that reads nothing.
   client.pause();
-  const large = write('never sent', 3_900_000);
-  const behind = write('behind it', 10);
+  const large = give('never sent', 3_900_000);
+  const behind = give('behind it', 10);
+  const closed = new Promise((resolve) => accepted.once('close', resolve));
   client.destroy();
-  await ended;
-  await Promise.all([large, behind, write('after the end', 10)]);
+  await closed;
+  expect(state.ended).toHaveLength(1);
+  await Promise.all([large, behind, give('after the end', 10)]);
   expect(taken.toSorted()).toEqual(['after the end', 'at once', 'behind it', 'never sent']);
 });
