@@ -61,14 +61,19 @@ async function stream(
 ): Promise<Outcome> {
   const sizeBytes = await drop.sizeOf(index);
   const source = drop.read(index)[Symbol.asyncIterator]();
-  const begin = c.utf8 ? await asItIs(source) : await withSurrogateHeader(source);
-  if (c.over || begin === undefined) {
-    // Nobody will take the stream, so nobody would close the file.
-    await source.return?.();
-    return c.over ? fail(c.texts.sessionOver) : fail(c.texts.needsUtf8, 'UTF8');
+  let outcome: Outcome | undefined;
+  try {
+    const begin = c.utf8 ? await asItIs(source) : await withSurrogateHeader(source);
+    if (c.over) return fail(c.texts.sessionOver);
+    if (begin === undefined) return fail(c.texts.needsUtf8, 'UTF8');
+    const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
+    const body = stuffChunks(begin.first, source, cut);
+    outcome = { ...reply(sizeBytes + begin.grownBytes), stream: body, giveBack: () => void source.return?.() };
+    return outcome;
+  } finally {
+    // Where nobody will take the stream, nobody would close the file.
+    if (outcome === undefined) await source.return?.();
   }
-  const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
-  return { ...reply(sizeBytes + begin.grownBytes), stream: stuffChunks(begin.first, source, cut) };
 }
 
 async function asItIs(source: AsyncIterator<Uint8Array>): Promise<{ first: Uint8Array | undefined; grownBytes: number }> {

@@ -16,7 +16,7 @@ export interface Outcome {
   readonly fault: boolean;
   /** The rest of a multi-line reply as it goes to the peer, byte-stuffed and ended. */
   readonly body?: readonly Uint8Array[];
-  /** Called once the body was sent, or will never be: what it was read into is used again. */
+  /** Called once the body was sent, or when it, or the stream, will never be: what it was read into is used again. */
   readonly giveBack?: () => void;
   /** The same for one that is made while it is sent. */
   readonly stream?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;

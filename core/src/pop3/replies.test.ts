@@ -55,6 +55,28 @@ describe('replies', () => {
     );
   });
 
+  it('end with the session, also in the middle of a piece, and keep no buffer', () => {
+    const buffers = new BufferPool();
+    const all = Array.from({ length: 64 }, () => buffers.take());
+    for (const buffer of all) buffers.give(buffer);
+    const replies = new Replies(
+      {
+        write(_bytes, taken) {
+          taken?.();
+          // As a connection does whose peer takes nothing.
+          replies.end();
+          return false;
+        },
+      },
+      buffers,
+    );
+    replies.add(Buffer.alloc(600_000));
+    replies.add('+OK\r\n');
+    replies.flush();
+    const again = Array.from({ length: 64 }, () => buffers.take());
+    expect(new Set(again)).toEqual(new Set(all));
+  });
+
   it('are never written over by those of another session that shares their buffers', () => {
     const buffers = new BufferPool();
     const [one, other] = [new SlowOutput(), new SlowOutput()];

@@ -18,6 +18,7 @@ export class Replies {
   #room: Buffer | undefined;
   #used = 0;
   #blocked = false;
+  #isOver = false;
 
   constructor(output: Pick<SessionOutput, 'write'>, buffers: BufferPool) {
     this.#output = output;
@@ -31,6 +32,7 @@ export class Replies {
 
   /** @param piece a string of one character for each byte, or bytes, which are the caller's again afterwards. */
   add(piece: string | Uint8Array): void {
+    if (this.#isOver) return;
     if (typeof piece !== 'string') this.#addBytes(piece);
     else if (this.#room === undefined) this.#lines += piece;
     else this.#addLine(piece);
@@ -47,7 +49,7 @@ export class Replies {
   }
 
   #addBytes(bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.length;) {
+    for (let from = 0; from < bytes.length && !this.#isOver;) {
       const room = this.#room ?? this.#makeRoom();
       const wanted = Math.min(bytes.length - from, room.length - this.#used);
       room.set(wanted === bytes.length ? bytes : bytes.subarray(from, from + wanted), this.#used);
@@ -93,6 +95,12 @@ export class Replies {
       this.#lines = '';
       this.#write(bytes);
     }
+  }
+
+  /** Sends what there is, and nothing more: a write may have ended the session in the middle of a piece. */
+  end(): void {
+    this.flush();
+    this.#isOver = true;
   }
 
   #write(bytes: Uint8Array, taken?: () => void): void {

@@ -148,9 +148,9 @@ class Pop3Session implements Session, LineTaker {
     this.#conversation.settle(outcome);
     this.#say(line);
     for (const piece of body ?? []) this.#replies.add(piece);
-    giveBack?.();
     if (fault) conduct.errors += 1;
     const { excess } = conduct;
+    if (stream === undefined || excess !== undefined) giveBack?.();
     if (excess !== undefined) {
       ports.counters.add(excess.counter);
       this.#end(excess.endedBy);
@@ -234,7 +234,7 @@ class Pop3Session implements Session, LineTaker {
     this.#endedBy = endedBy;
     this.#conversation.end();
     this.#intake.clear();
-    this.#replies.flush();
+    this.#replies.end();
     this.#waiting = 'over';
     this.#output.close();
   }

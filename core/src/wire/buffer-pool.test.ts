@@ -22,3 +22,16 @@ it('gives small ones past a bound, large enough for what is asked, and large one
   expect(pool.take()).toBe(lent[0]);
   expect(pool.take(300_000).length).toBe(300_000);
 });
+
+it('takes back what it lent, once, and nothing else', () => {
+  const pool = new BufferPool();
+  const lent = Array.from({ length: 64 }, () => pool.take());
+  const fresh = pool.take(256 * 1024);
+  for (const buffer of [lent[0]!, fresh]) {
+    pool.give(buffer);
+    expect(() => pool.give(buffer)).toThrow('not lent');
+  }
+  expect(() => pool.give(Buffer.alloc(256 * 1024))).toThrow('not lent');
+  expect(pool.take()).toBe(lent[0]);
+  expect(pool.take().length).toBeLessThan(20_000);
+});

@@ -11,19 +11,27 @@ const MAX_LARGE = 64;
 
 export class BufferPool {
   readonly #free: Buffer[] = [];
-  #lent = 0;
+  readonly #fresh = new WeakSet<Buffer>();
+  readonly #lent = new Set<Buffer>();
 
   /** @returns a buffer of at least so many bytes, with anything in it. */
   take(leastBytes = 0): Buffer {
-    if (this.#lent >= MAX_LARGE || leastBytes > LARGE_BYTES) return Buffer.allocUnsafeSlow(Math.max(SMALL_BYTES, leastBytes));
-    this.#lent++;
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
+    if (this.#lent.size >= MAX_LARGE || leastBytes > LARGE_BYTES) {
+      const fresh = Buffer.allocUnsafeSlow(Math.max(SMALL_BYTES, leastBytes));
+      this.#fresh.add(fresh);
+      return fresh;
+    }
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
+    this.#lent.add(buffer);
+    return buffer;
   }
 
-  /** Gives back what `take` gave, once, when nobody will look at it any more. */
+  /**
+   * Gives back what `take` gave, when nobody will look at it any more.
+   * @throws when it is not lent: given back twice it would be lent to two, and one would send the other's mail.
+   */
   give(buffer: Buffer): void {
-    if (buffer.length !== LARGE_BYTES) return;
-    this.#lent--;
-    this.#free.push(buffer);
+    if (this.#lent.delete(buffer)) this.#free.push(buffer);
+    else if (!this.#fresh.delete(buffer)) throw new Error('a buffer was given back that is not lent');
   }
 }
