@@ -136,6 +136,19 @@ describe('connections', () => {
     expect(peer.connections).toBeLessThan(10);
   });
 
+  it('nor from one that counts those that leave, and says nothing to QUIT: thousands were tried in a second', async () => {
+    const peer = await startPeer({
+      extensions: ['LIMITS MAILMAX=1'],
+      script: { banner: ({ connection }) => (connection > 0 ? { drop: '421 4.7.0 too many' } : undefined), QUIT: 'silent' },
+    });
+    const rig = startRigTo(peer, { timeouts: { quitMs: 100 } });
+    const ids = [rig.put({ to: ['b@y.test'] }), rig.put({ to: ['b@y.test'] })];
+    const all = (await Promise.all(ids.map((id) => rig.outcomes(id)))).flat();
+    expect(all.map(({ outcome }) => outcome)).toEqual(['delivered', 'deferred']);
+    // Once more when the first has left.
+    expect(peer.connections).toBe(3);
+  });
+
   it('that have nothing to do take over what waits behind a slow one', async () => {
     const peer = await startPeer({ script: { dot: ({ connection }) => (connection === 0 ? 'silent' : undefined) } });
     const rig = startRigTo(peer, { config: { throughput: { deliveryConcurrency: 2, deliveryConcurrencyPerDestination: 2 } } });

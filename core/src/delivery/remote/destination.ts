@@ -120,18 +120,19 @@ export class Destination {
       }
     }
     while (this.#ready.length > this.#opening) {
-      const limit = this.#limit();
-      if (this.#lines.size - this.#leaving + this.#opening >= limit || !this.#host.acquire(this)) break;
+      if (!this.#mayOpen() || !this.#host.acquire(this)) break;
       this.#opening++;
       this.#opener.open({ opened: (connection) => this.#opened(connection), failed: (...why) => this.#unreachable(...why) });
     }
     if (this.#ready.length === 0) this.#retire();
   }
 
-  #limit(): number {
-    if (!this.#answered) return 1;
-    const { connections } = this.#host.options;
-    return this.#host.clock.monotonic() < this.#cap.untilMs ? Math.min(connections, this.#cap.connections) : connections;
+  #mayOpen(): boolean {
+    const { clock, options } = this.#host;
+    const all = this.#lines.size + this.#opening;
+    // A peer that took so many and no more counts those that leave as well.
+    if (all >= this.#cap.connections && clock.monotonic() < this.#cap.untilMs) return false;
+    return all - this.#leaving < (this.#answered ? options.connections : 1);
   }
 
   /** Gives back what waits beyond one message for each connection, and takes little for a while. */
