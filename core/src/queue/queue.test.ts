@@ -492,6 +492,16 @@ describe('a notice that was stored before a crash, and the message it is about',
     expect([[...store.held.keys()], queue.sizes().waiting]).toEqual([['n'], 1]);
   });
 
+  test('a message that is damaged does not stop the start: with a notice of it in the queue nothing opened any more', async () => {
+    await accept('a');
+    clock.advance(1);
+    await accept('n', 1, notice([0, state()]));
+    store.damaged.add('a');
+    await restart();
+    expect(logged).toContain('queue.unreadable');
+    expect(idsOf(await queue.takeDue(10))).toEqual(['n']);
+  });
+
   test('nothing of a message that was tried since is changed by an old notice, nor where there is none', async () => {
     await accept('a');
     await accept('n', 1, notice([0, state({ status: 'pending', nextAttemptAtMs: clock.nowMs + 9000 })]));

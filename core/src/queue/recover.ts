@@ -5,6 +5,7 @@
  */
 import { releasedAtMs } from '../mail/envelope.ts';
 import type { Log } from '../observe/log.ts';
+import { toStoreError } from './commit.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type Schedule, type Wish, wishFor } from './schedule.ts';
 import type { QueueStore, StoredMessage } from './store.ts';
@@ -42,9 +43,20 @@ export async function recover(store: QueueStore, schedule: Schedule, deadlines: 
   let messages = 0;
   let damaged = 0;
 
+  /** A message that cannot be read stays as it is: the start goes on without it. */
+  async function unsettledOf(settles: Settles): Promise<StoredMessage | undefined> {
+    try {
+      return await unsettled(store, settles);
+    } catch (error) {
+      const { code, message: reason } = toStoreError(error);
+      log.error('queue.unreadable', { message: settles.id, code, reason });
+      return undefined;
+    }
+  }
+
   /** Older than the notice, so it is in the schedule by now. @returns true when that was the end of it */
   async function catchUp(settles: Settles): Promise<boolean> {
-    const about = await unsettled(store, settles);
+    const about = await unsettledOf(settles);
     if (about?.state === undefined) return false;
     const { id } = settles;
     log.info('queue.caught-up', { message: id });
