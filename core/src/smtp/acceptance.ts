@@ -5,40 +5,26 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Edit, GivenEvidence, Verdict } from '../hook/contract.ts';
-import type { Envelope, Origin } from '../mail/envelope.ts';
-import { editHeader, isHeaderEdit, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
-import { countFields, scanHeader, unfoldedValue } from '../mail/header-scan.ts';
+import { isHeaderEdit, type HeaderEdit } from '../mail/header-edit.ts';
+import { countFields } from '../mail/header-scan.ts';
 import type { MessageBytes } from '../mail/message-bytes.ts';
 import { NOT_RELAYED, QUARANTINE_HEADER, quarantineValue } from '../mail/quarantine.ts';
-import { isAscii } from '../wire/address.ts';
-import { Reply } from '../wire/reply.ts';
+import type { Reply } from '../wire/reply.ts';
+import { type Arrival, envelopeOf } from './arrival.ts';
 import type { Conversation } from './conversation.ts';
-import type { Accepted, MessageWriter } from './ports.ts';
+import { store } from './hand-over.ts';
+import type { MessageWriter } from './ports.ts';
 import { receivedHeader } from './received.ts';
 import { editRecipients } from './recipient-edits.ts';
-import { type Refusals, refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
+import { refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
-import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, ok250, tooManyHops554 } from './replies.ts';
-import { fixUps, refuseHeader } from './submission.ts';
+import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, tooManyHops554 } from './replies.ts';
+import { refuseHeader } from './submission.ts';
 import type { Transaction } from './transaction.ts';
 import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
 
 /** Names the score and why; made by `ports.scoring`, taken out of mail that brings one, see `forgeries`. */
 export const EXPLAINING_HEADER = 'X-Posthorn-Spam';
-
-/** A message on its way through the end of data. */
-interface Arrival {
-  readonly conversation: Conversation;
-  readonly transaction: Transaction;
-  readonly writer: MessageWriter;
-  readonly bytes: MessageBytes;
-  readonly id: string;
-  readonly origin: Origin;
-  readonly receivedAtMs: number;
-  readonly received: string;
-  /** Of all stages before `message`. */
-  readonly evidence: GivenEvidence[];
-}
 
 /** Decides on the message of `reception`. @returns the reply to the closing dot. */
 export function acceptMessage(conversation: Conversation, transaction: Transaction, reception: Reception): Answer {
@@ -181,100 +167,6 @@ function leaving({ conversation, transaction }: Arrival, quarantine: string): re
     .map(({ address }) => ({ edit: 'reject-recipient', address, ...NOT_RELAYED, cause: `quarantined: ${quarantine}` }));
 }
 const EACH = { perRecipient: true } as const;
-
-function store(arrival: Arrival, asked: readonly HeaderEdit[], quarantine: string | undefined, refusals: Refusals = []): Answer {
-  const { conversation, transaction, writer, bytes, id, received, receivedAtMs } = arrival;
-  // The peer left while the verdict was awaited: it will get no 250 and send again.
-  if (conversation.over) return localError451;
-  if (transaction.recipients.size === 0) {
-    conversation.log('info', 'smtp.discarded', { message: id, reversePath: transaction.reversePath });
-    return replyToEach(transaction, refusals, queuedReply(id));
-  }
-  const { reversePath } = transaction;
-  const edits =
-    conversation.profile.kind === 'submission'
-      ? [...asked, ...fixUps(conversation, { reversePath, id, receivedAtMs, header: bytes.header })]
-      : asked;
-  let head: Buffer;
-  let cuts: readonly Cut[] = NO_CUTS;
-  let cutBytes = 0;
-  if (edits.length === 0) {
-    head = Buffer.from(received, transaction.parameters.smtpUtf8 ? 'utf8' : 'latin1');
-  } else {
-    const edited = editHeader(bytes.header, edits);
-    for (const one of edited.refused) conversation.log('warn', 'smtp.edit-refused', { message: id, ...one });
-    head = Buffer.from(received + edited.prepend, 'utf8');
-    cuts = edited.cuts;
-    for (const cut of cuts) cutBytes += cut.to - cut.from;
-  }
-  const sizeBytes = head.length + bytes.sizeBytes - cutBytes;
-  const envelope = envelopeOf(arrival, sizeBytes, quarantine);
-  // From here on the writer is the sink's.
-  transaction.release();
-  return conversation.ports.sink.accept({ envelope, prepend: head, cuts, writer }).then((result) => {
-    const reply = settle(conversation, transaction, envelope, result);
-    return result.ok ? replyToEach(transaction, refusals, reply) : reply;
-  });
-}
-
-const NO_CUTS: readonly Cut[] = [];
-
-function settle(conversation: Conversation, transaction: Transaction, envelope: Envelope, result: Accepted): Reply {
-  if (!result.ok) {
-    const reply = result.why === 'full' ? insufficientStorage452 : localError451;
-    conversation.logRefusal('data', reply, { message: envelope.id, cause: result.cause });
-    return reply;
-  }
-  conversation.accepted += 1;
-  // A report: it never delays the answer, and what it says changes nothing.
-  void conversation.ports.hooks.queued?.({ envelope });
-  conversation.ports.counters.add('smtp.accepted');
-  conversation.log('info', 'smtp.accepted', {
-    message: envelope.id,
-    client: conversation.client.address,
-    reversePath: envelope.reversePath,
-    recipients: envelope.recipients.length,
-    sizeBytes: envelope.sizeBytes,
-    ...(transaction.forwarded === undefined ? {} : { forwarded: transaction.forwarded }),
-    ...(envelope.quarantine === undefined ? {} : { quarantine: envelope.quarantine }),
-    ...(envelope.priority === undefined ? {} : { priority: envelope.priority }),
-    ...(envelope.hold === undefined ? {} : { holdUntilMs: envelope.hold.untilMs }),
-  });
-  return queuedReply(envelope.id);
-}
-
-function queuedReply(id: string): Reply {
-  return new Reply(250, ok250.enhanced, `Ok: queued as ${id}`);
-}
-
-const TLS_OPTIONAL = { tlsOptional: true } as const;
-
-/** `TLS-Required: No`, once; REQUIRETLS is stronger (RFC 8689 §4.1, §5). */
-function asksForDelivery({ conversation, transaction, bytes }: Arrival): boolean {
-  if (!conversation.profile.requests.requireTls || transaction.parameters.requests.requireTls === true) return false;
-  if (countFields(bytes.header, 'tls-required') !== 1) return false;
-  const field = scanHeader(bytes.header).find(({ name }) => name === 'tls-required');
-  return field !== undefined && unfoldedValue(bytes.header, field).toLowerCase() === 'no';
-}
-
-function envelopeOf(arrival: Arrival, sizeBytes: number, quarantine: string | undefined): Envelope {
-  const { transaction, id, origin, receivedAtMs } = arrival;
-  const recipients = [...transaction.recipients.values()];
-  return {
-    id,
-    receivedAtMs,
-    reversePath: transaction.reversePath,
-    recipients,
-    origin,
-    sizeBytes,
-    body: transaction.parameters.body,
-    ...transaction.parameters.requests,
-    ...(asksForDelivery(arrival) ? TLS_OPTIONAL : {}),
-    // An alias or a plugin may lead to an address that needs it, too.
-    ...(transaction.parameters.smtpUtf8 || !recipients.every(({ address }) => isAscii(address)) ? { smtpUtf8: true } : {}),
-    ...(quarantine === undefined ? {} : { quarantine }),
-  };
-}
 
 function logMessageRefusal(
   conversation: Conversation,
