@@ -96,6 +96,21 @@ describe('connections', () => {
     expect(deaf.commands.filter((line) => line.endsWith('QUIT'))).toEqual(['0 QUIT', '1 QUIT']);
   });
 
+  it('that say nothing to QUIT make way up to a bound: each keeps a socket, however few deliveries there may be at once', async () => {
+    const deaf = await startPeer({ script: { QUIT: 'silent' } });
+    const domains = Array.from({ length: 50 }, (_, index) => `d${index}.test`);
+    const rig = startRig({
+      config: { ...one, relay: { port: deaf.port } },
+      zones: Object.fromEntries(domains.map((domain) => [domain, { a: ['127.0.0.1'] }])),
+      timeouts: { quitMs: 300 },
+    });
+    const ids = domains.map((domain) => rig.put({ to: [`a@${domain}`] }));
+    const all = (await Promise.all(ids.map((id) => rig.outcomes(id)))).flat();
+    expect(all.every(({ outcome }) => outcome === 'delivered')).toBe(true);
+    // 20 and the one at work; the peer may see an end late.
+    expect(deaf.peak).toBeLessThan(30);
+  });
+
   it('are no more than the destination may have', async () => {
     const peer = await startPeer();
     const rig = startRigTo(peer, { config: { throughput: { deliveryConcurrency: 10, deliveryConcurrencyPerDestination: 3 } } });

@@ -38,6 +38,9 @@ export interface DestinationHost extends OpenerPorts {
   /** A connection may be opened; else `pump` is called when one may. */
   acquire(destination: Destination): boolean;
   release(): void;
+  /** QUIT was said on a connection. @returns true when its place may be released before the answer; `left` follows that */
+  leaves(): boolean;
+  left(): void;
   /** Its connection is unused, or no longer so. */
   setIdle(connection: Connection, idle: boolean): void;
   /** Hands a job on to another destination. */
@@ -52,7 +55,7 @@ export interface DestinationHost extends OpenerPorts {
 interface Line {
   readonly connection: Connection;
   sent: number;
-  /** QUIT was said. */
+  /** QUIT was said, and it holds no place any more. */
   isLeaving: boolean;
   next: Prepared | 'preparing' | undefined;
   /** Of recipients so far, where the host bounds them. */
@@ -334,9 +337,10 @@ export class Destination {
 
   /** Another connection may be opened from here on, whenever the peer answers QUIT. */
   #leaves(line: Line): void {
+    this.#host.setIdle(line.connection, false);
+    if (!this.#host.leaves()) return;
     line.isLeaving = true;
     this.#leaving++;
-    this.#host.setIdle(line.connection, false);
     this.#host.release();
     this.pump();
   }
@@ -345,8 +349,10 @@ export class Destination {
     const { connection } = line;
     this.#lines.delete(connection);
     this.#host.setIdle(connection, false);
-    if (line.isLeaving) this.#leaving--;
-    else this.#host.release();
+    if (line.isLeaving) {
+      this.#leaving--;
+      this.#host.left();
+    } else this.#host.release();
     if (end.phase === 'busy') this.#opener.avoid(connection.target);
     const untried = end.untried.map((message) => (message as Prepared).job);
     const jobs = this.#notTooOften(untried, end.reply);

@@ -43,6 +43,9 @@ export interface Pool {
   abort(): void;
 }
 
+/** Connections that may wait for the answer to QUIT and hold no place, or as many as there are places: each has a socket still. */
+const MOST_LEAVING = 20;
+
 export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
   const destinations = new Map<string, Destination>();
   /** In order of asking. */
@@ -50,6 +53,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
   /** Longest unused first. */
   const idle = new Set<Connection>();
   let open = 0;
+  let leaving = 0;
   let draining = false;
 
   const settings: DestinationOptions = {
@@ -93,6 +97,12 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
         next.pump();
       }
     },
+    leaves() {
+      if (leaving >= Math.max(MOST_LEAVING, options.concurrency)) return false;
+      leaving++;
+      return true;
+    },
+    left: () => void leaving--,
     setIdle(connection, isIdle) {
       if (!isIdle) idle.delete(connection);
       else if (waiting.size > 0) connection.quit();
