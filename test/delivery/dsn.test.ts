@@ -487,6 +487,17 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     expect(actions(rig).toSorted()).toEqual(['delayed', 'failed']);
   });
 
+  it('is kept for each part of a message whose recipients the host wants apart: they waited on past their time', async () => {
+    const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 1 };
+    const sink = await hop(['DELIVERBY', 'LIMITS RCPTMAX=1'], { dot: 'silent' });
+    const rig = rigTo(sink, { config: { throughput } });
+    // The first is under way, the second sent behind it, the third prepared.
+    const to = ['first@y.test', 'second@y.test', 'third@y.test', 'fourth@y.test'];
+    rig.put({ to, envelope: by('notify', systemClock.now() + 100) });
+    await expect.poll(() => rig.bounces).toHaveLength(1);
+    expect(rig.bounces[0]?.text).toMatch(/Final-Recipient: rfc822; fourth@y\.test\r\n[^]*no connection was free/);
+  });
+
   it('is in time in a mailbox, by LMTP too, whatever that offers', async () => {
     const rig = rigTo(await hop([], {}, true), {}, 'lmtp');
     expect(await rig.send({ to: [], envelope: ask({}, by('return', in1h())) })).toEqual(['delivered: 250 2.0.0 queued as 0-0']);

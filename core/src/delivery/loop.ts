@@ -237,23 +237,19 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
           done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
         });
       }
-      default: {
-        const into = pool;
-        const job = makeJob(attempt, indices, rank);
-        if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(job, NO_PLACE));
-        into.submit(hop, job);
-      }
+      default:
+        pool.submit(hop, makeJob(attempt, indices, rank, pool));
     }
   }
 
-  /** These recipients of a message, for one next hop. */
-  function makeJob(attempt: Attempt, indices: readonly number[], rank: number): Job {
+  /** These recipients of a message, for one next hop. @param into where it waits for a connection */
+  function makeJob(attempt: Attempt, indices: readonly number[], rank: number, into: Pool): Job {
     const { envelope } = attempt;
     const recipients = indices.map((index) => envelope.recipients[index]!.address);
     // A bounce has no SMTPUTF8 of its own, and may go to an address that needs it.
     const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
     const { priority = 0 } = envelope;
-    return {
+    const job: Job = {
       reversePath: envelope.reversePath,
       recipients,
       sizeBytes: envelope.sizeBytes,
@@ -271,10 +267,12 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         watch(attempt);
         attempt.open += parts.length - 1;
         const indicesOf = (part: readonly number[]): number[] => part.map((at) => indices[at]!);
-        return parts.map((part) => makeJob(attempt, indicesOf(part), rank));
+        return parts.map((part) => makeJob(attempt, indicesOf(part), rank, into));
       },
       tries: 0,
     };
+    if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(job, NO_PLACE));
+    return job;
   }
 
   function groupDone(
