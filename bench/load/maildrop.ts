@@ -22,6 +22,8 @@ interface Retrieve {
   readonly messages: number;
   /** Octets of each message. */
   readonly messageBytes: number;
+  /** How many times each client retrieves the whole maildrop. */
+  readonly times: number;
 }
 
 interface Crowd {
@@ -39,6 +41,8 @@ export interface MaildropDone {
   /** From PASS to the answer to STAT, of a login. */
   readonly loginMs?: number;
   readonly bytes?: number;
+  /** From the first RETR, when all are logged in, to the last octet. */
+  readonly seconds?: number;
   readonly sessions?: number;
   readonly failed?: number;
   /** The first failure. */
@@ -111,9 +115,13 @@ async function login({ port, user, password, messages }: Login): Promise<Maildro
   return { loginMs };
 }
 
-/** Octets are counted, not kept: the generator must not be what is measured. */
-function retrieveAll(load: Retrieve, user: string): Promise<number> {
-  const { port, password, messages, messageBytes } = load;
+/**
+ * Octets are counted, not kept: the generator must not be what is measured.
+ * @param loggedIn called after the login; resolves when all the others are in, too.
+ */
+function retrieveAll(load: Retrieve, user: string, loggedIn: () => Promise<void>): Promise<number> {
+  const { port, password, messageBytes } = load;
+  const messages = load.messages * load.times;
   return new Promise((resolve, reject) => {
     const buffer = Buffer.alloc(256 * 1024);
     let bytes = 0;
@@ -123,7 +131,7 @@ function retrieveAll(load: Retrieve, user: string): Promise<number> {
     const send = () => {
       if (sent >= messages || sent - answered > AHEAD / 2) return;
       let text = '';
-      for (; sent < messages && sent - answered < AHEAD; sent++) text += `RETR ${sent + 1}\r\n`;
+      for (; sent < messages && sent - answered < AHEAD; sent++) text += `RETR ${1 + (sent % load.messages)}\r\n`;
       socket.write(text + (sent === messages ? 'QUIT\r\n' : ''));
     };
     const socket = createConnection({
@@ -137,7 +145,7 @@ function retrieveAll(load: Retrieve, user: string): Promise<number> {
             // The greeting, and the answers to USER and PASS: nothing is sent ahead of these.
             greetings += buffer.subarray(0, count).filter((byte) => byte === 10).length;
             if (greetings < 3) socket.write(greetings === 1 ? `USER ${user}\r\n` : `PASS ${password}\r\n`);
-            else send();
+            else void loggedIn().then(send);
             return true;
           }
           bytes += count;
@@ -162,16 +170,29 @@ function retrieveAll(load: Retrieve, user: string): Promise<number> {
 }
 
 async function retrieve(load: Retrieve): Promise<MaildropDone> {
-  const octets = await Promise.all(load.users.map((user) => retrieveAll(load, user)));
-  return { bytes: octets.reduce((sum, one) => sum + one, 0) };
+  const begin = gateFor(load.users.length);
+  let begunMs = 0;
+  const loggedIn = async () => {
+    await begin();
+    begunMs ||= performance.now();
+  };
+  const octets = await Promise.all(load.users.map((user) => retrieveAll(load, user, loggedIn)));
+  return { bytes: octets.reduce((sum, one) => sum + one, 0), seconds: (performance.now() - begunMs) / 1000 };
+}
+
+/** Nobody goes on before so many have come. */
+function gateFor(count: number): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let arrived = 0;
+  return () => {
+    if (++arrived === count) resolve();
+    return promise;
+  };
 }
 
 async function crowd({ port, users, password, messages }: Crowd): Promise<MaildropDone> {
   const failures: string[] = [];
-  let arrived = 0;
-  let allAreIn: () => void = () => undefined;
-  const gate = new Promise<void>((resolve) => (allAreIn = resolve));
-  const arrive = () => ++arrived === users.length && allAreIn();
+  const arrive = gateFor(users.length);
   const one = async (user: string, index: number) => {
     const session = new Session(port, `127.0.1.${1 + (index % CROWD_ADDRESSES)}`);
     let loggedIn = false;
@@ -180,8 +201,7 @@ async function crowd({ port, users, password, messages }: Crowd): Promise<Maildr
       await session.ask(`USER ${user}`);
       await session.ask(`PASS ${password}`);
       loggedIn = true;
-      arrive();
-      await gate;
+      await arrive();
       const stat = await session.ask('STAT');
       if (!stat.toString('latin1').startsWith(`+OK ${messages} `)) throw new Error(`STAT: ${String(stat)}`);
       const lines = (await session.ask('LIST', true)).toString('latin1').split('\r\n');
@@ -191,7 +211,7 @@ async function crowd({ port, users, password, messages }: Crowd): Promise<Maildr
       await session.ask('QUIT');
     } catch (error) {
       failures.push(`${user}: ${String(error)}`);
-      if (!loggedIn) arrive();
+      if (!loggedIn) void arrive();
     } finally {
       session.close();
     }
