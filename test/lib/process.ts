@@ -139,7 +139,8 @@ export async function waitForPort(
         await accepts(port);
         return performance.now() - begun;
       }
-      const said = await greeting(port, 2000);
+      // Longer than any listener of a test holds its banner back: a wait as long as that is a race.
+      const said = await greeting(port, 10_000);
       if (/^(220|\+OK)/.test(said)) return performance.now() - begun;
       last = `it said ${JSON.stringify(said)}`;
     } catch (error) {

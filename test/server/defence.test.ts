@@ -90,7 +90,7 @@ test('an answer that comes late holds up nobody else', async () => {
 
 test('who talks before the banner is refused where the listener says so', async () => {
   server = await startPosthorn({
-    listener: { earlyTalkers: 'refuse', limits: { bannerDelay: '2s' } },
+    listener: { earlyTalkers: 'refuse', limits: { bannerDelay: '1s' } },
     config: { throughput: ONE_THREAD },
   });
   const early = connect({ port: server.ports.smtp, host: '127.0.0.1' });
