@@ -64,6 +64,9 @@ export interface Pop3Kit {
   readonly deleted: string[];
 }
 
+/** One for all sessions, as a thread has it: what one of them leaves in it must not be another's. */
+const BUFFERS = new BufferPool();
+
 /** alice, bob and jürgen have the password `secret word`; mallory is throttled. */
 export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
   const messages = options.messages ?? [];
@@ -150,7 +153,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
       hooks: { ...NO_HOOKS, ...options.hooks },
       maildrops: { open: () => later(open()) },
       retention: { ...NEVER, ...options.retention },
-      buffers: new BufferPool(),
+      buffers: BUFFERS,
       authenticator: createTestAuthenticator({
         names: ['alice', 'bob', 'jürgen'],
         password: 'secret word',

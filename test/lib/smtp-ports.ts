@@ -2,6 +2,7 @@
  * Ports for an SMTP session that lives in a test: a sink and writers in memory, a directory of a few addresses, a clock
  * that stands still, and a record of all that was stored, logged and counted. Used by test/dialogs/smtp and test/fuzz.
  */
+import { headerLength } from '@posthorn/core/mail/placed-bytes';
 import type { LoginForms } from '@posthorn/core/auth/authenticator';
 import type { Pipeline } from '@posthorn/core/hook/contract';
 import type { Resolution } from '@posthorn/core/directory/directory';
@@ -109,8 +110,7 @@ export class MemoryWriter implements MessageWriter {
   seal() {
     if (this.failure !== undefined) throw new Error(`not kept: ${this.failure}`);
     const whole = Buffer.concat(this.#pieces);
-    const end = whole.indexOf('\r\n\r\n');
-    const header = whole.subarray(0, whole.subarray(0, 2).equals(Buffer.from('\r\n')) ? 2 : end < 0 ? whole.length : end + 4);
+    const header = whole.subarray(0, headerLength(whole));
     return {
       sizeBytes: whole.length,
       header,

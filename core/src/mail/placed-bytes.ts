@@ -15,10 +15,12 @@ export interface PlacedBytes extends MessageBytes {
 }
 
 /**
- * Where the header section ends: behind its closing empty line.
+ * Where the header section ends: behind its closing empty line. A message that begins with a blank has none: its first line
+ * would go on with whatever field is put before it.
  * @returns `bytes.length` when there is no empty line (then all of it is header, RFC 5322 §3.5).
  */
 export function headerLength(bytes: Uint8Array): number {
+  if (bytes[0] === 32 || bytes[0] === 9) return 0;
   if (bytes[0] === 13 && bytes[1] === 10) return 2;
   const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(HEADER_END);
   return at < 0 ? bytes.length : at + HEADER_END.length;

@@ -38,15 +38,17 @@ export function store(
     conversation.profile.kind === 'submission'
       ? [...asked, ...fixUps(conversation, { reversePath, id, receivedAtMs, header: bytes.header })]
       : asked;
+  // Without a header of its own the message begins behind an empty line, or its first one would continue our last field.
+  const end = bytes.header.length === 0 && bytes.sizeBytes > 0 ? '\r\n' : '';
   let head: Buffer;
   let cuts: readonly Cut[] = NO_CUTS;
   let cutBytes = 0;
   if (edits.length === 0) {
-    head = Buffer.from(received, transaction.parameters.smtpUtf8 ? 'utf8' : 'latin1');
+    head = Buffer.from(received + end, transaction.parameters.smtpUtf8 ? 'utf8' : 'latin1');
   } else {
     const edited = editHeader(bytes.header, edits);
     for (const one of edited.refused) conversation.log('warn', 'smtp.edit-refused', { message: id, ...one });
-    head = Buffer.from(received + edited.prepend, 'utf8');
+    head = Buffer.from(received + edited.prepend + end, 'utf8');
     cuts = edited.cuts;
     for (const cut of cuts) cutBytes += cut.to - cut.from;
   }
