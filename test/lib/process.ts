@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -91,15 +91,21 @@ export async function stop(running: Running, graceMs = 15_000): Promise<number> 
   return code;
 }
 
+/** Those that were named before: the system gives a port again as soon as it is free, and whoever asked first may not listen yet. */
+const named = new Set<number>();
+
 /** Ports nobody listens on, on loopback: held open together, then given up at once so that none is named twice. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
+  const servers: Server[] = [];
   const ports: number[] = [];
-  for (const server of servers) {
+  while (ports.length < count) {
+    const server = createServer();
+    servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
-    ports.push(address.port);
+    if (!named.has(address.port)) ports.push(address.port);
+    named.add(address.port);
   }
   for (const server of servers) await new Promise((resolve) => server.close(resolve));
   return ports;

@@ -27,9 +27,10 @@ export function startGauges(options: GaugeOptions): () => void {
   function note(what: 'disk' | 'memory', short: boolean, freeBytes: number): void {
     if (short === was[what]) return;
     was[what] = short;
-    log.warn(short ? `${what}-short` : `${what}-enough-again`, { freeBytes });
     if (what === 'disk') admission.setDiskShort(short);
     else admission.setMemoryShort(short);
+    // What is told is so by then.
+    log.warn(short ? `${what}-short` : `${what}-enough-again`, { freeBytes });
   }
 
   async function look(): Promise<void> {
