@@ -3,8 +3,9 @@
  * times a second, because a write for each line costs more than the line; warnings and errors go out at once.
  */
 import type { Log, LogFields } from '@posthorn/core/observe/log';
-import { destination, pino, type Logger } from 'pino';
+import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { openLogOutput } from './log-output.ts';
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -22,19 +23,23 @@ export interface OwnedLog extends Log {
 const GATHER_BYTES = 8 * 1024;
 const FLUSH_MS = 250;
 
-/** @returns the root log of this thread. */
+/** @returns the root log of this thread. Nothing that it does throws, wherever its lines go. */
 export function createLog(options: LogOptions): OwnedLog {
-  const asPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
-  if (asPretty) {
-    const stream = pretty({ colorize: process.stdout.isTTY, sync: true, ignore: 'pid,hostname,slot,thread', singleLine: true });
-    return { ...wrap(pino({ level: options.level }, stream).child({ ...options.fields }), () => {}), flush: () => {} };
+  const isTerminal = process.stdout.isTTY;
+  if (options.format === 'pretty' || (options.format === 'auto' && isTerminal)) {
+    const { stream } = openLogOutput(0);
+    const lines = pretty({ colorize: isTerminal, destination: stream, ignore: 'pid,hostname,slot,thread', singleLine: true });
+    return { ...wrap(pino({ level: options.level }, lines).child({ ...options.fields }), () => {}), flush: () => {} };
   }
-  const stream = destination({ fd: 1, minLength: GATHER_BYTES, sync: true });
-  const flush = () => stream.flushSync();
-  const timer = setInterval(flush, FLUSH_MS);
+  const output = openLogOutput(GATHER_BYTES);
+  const logger = pino({ level: options.level, base: { pid: process.pid, ...options.fields } }, output.stream);
+  const timer = setInterval(() => {
+    output.flush();
+    const lines = output.takeLost();
+    if (lines > 0) logger.warn({ lines }, 'log-lines-lost');
+  }, FLUSH_MS);
   timer.unref();
-  const logger = pino({ level: options.level, base: { pid: process.pid, ...options.fields } }, stream);
-  return { ...wrap(logger, flush), flush };
+  return { ...wrap(logger, output.flush), flush: output.flushAtLast };
 }
 
 function wrap(logger: Logger, flush: () => void): Log {
