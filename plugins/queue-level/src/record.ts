@@ -66,9 +66,29 @@ export function writeHead(into: Buffer, at: number, salt: Salt, head: RecordHead
   return end;
 }
 
+/** The salt as it stands in a record. */
+export function saltBytes(salt: Salt): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(salt.low, 0);
+  bytes.writeUInt32LE(salt.high, 4);
+  return bytes;
+}
+
 /** Whether a record of this segment may begin here. */
-export function hasSalt(bytes: Buffer, at: number, salt: Salt): boolean {
+function hasSalt(bytes: Buffer, at: number, salt: Salt): boolean {
   return at + 8 <= bytes.length && bytes.readUInt32LE(at) === salt.low && bytes.readUInt32LE(at + 4) === salt.high;
+}
+
+/**
+ * Whether a record of this segment was begun here, its salt damaged or not. Half of the salt has to be there: what an
+ * earlier use of the file left behind has it once in 60 million, the zeros of a fresh file have it as seldom.
+ */
+export function wasBegun(bytes: Buffer, at: number, salt: Salt): boolean {
+  if (at + 8 > bytes.length) return false;
+  const wanted = saltBytes(salt);
+  let same = 0;
+  for (let index = 0; index < wanted.length; index++) if (bytes[at + index] === wanted[index]) same++;
+  return same * 2 >= wanted.length;
 }
 
 /**

@@ -4,7 +4,7 @@
  * told with its reason; what follows the last record is the tail.
  */
 import { crc32 } from 'node:zlib';
-import { HEAD_BYTES, hasSalt, readHead, type RecordHead, recordBytes, type Salt } from './record.ts';
+import { HEAD_BYTES, readHead, type RecordHead, recordBytes, type Salt, saltBytes, wasBegun } from './record.ts';
 
 export type Scanned =
   /** Offsets are within the bytes given. */
@@ -26,9 +26,7 @@ function readRecord(bytes: Buffer, at: number, salt: Salt): Extract<Scanned, { k
 
 /** Yields records and damaged stretches from `from` on, and at last the tail. */
 export function* scan(bytes: Buffer, salt: Salt, from: number): Generator<Scanned, void> {
-  const wanted = Buffer.alloc(8);
-  wanted.writeUInt32LE(salt.low, 0);
-  wanted.writeUInt32LE(salt.high, 4);
+  const wanted = saltBytes(salt);
   let at = from;
   let damagedFrom = -1;
   let reason = '';
@@ -48,7 +46,7 @@ export function* scan(bytes: Buffer, salt: Salt, from: number): Generator<Scanne
     const next = bytes.indexOf(wanted, at + 1);
     if (next < 0) {
       // Whatever was begun at the first doubtful byte or at a later one was never followed by a whole record.
-      const begun = damagedFrom !== at || hasSalt(bytes, damagedFrom, salt);
+      const begun = damagedFrom !== at || wasBegun(bytes, damagedFrom, salt);
       yield { kind: 'tail', at: damagedFrom, begun, reason };
       return;
     }
