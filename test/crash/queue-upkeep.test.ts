@@ -66,6 +66,23 @@ test('segments in which little lives are compacted, and what lives keeps its byt
   expect(reports).toEqual([]);
 });
 
+// A checkpoint that ended while a list was read took the removal out of the table, and the message, which the list had
+// from the index as it was before, stood in it again: seen once in some hundred runs of the conformance suite.
+test('a message removed before a list began is not in it, whatever the upkeep does meanwhile', async () => {
+  await store.add(['a', 'b', 'c', 'd'].map((id) => messageOf(id, id)));
+  await store.maintain();
+  await store.remove('b');
+  const upkeep = store.maintain();
+  await store.remove('d');
+  const ids: string[] = [];
+  for await (const one of store.list()) {
+    if (one.kind === 'message') ids.push(one.id);
+    await upkeep;
+    await store.maintain();
+  }
+  expect(ids).toEqual(['a', 'c']);
+});
+
 test('a body that is being read stays whole while its message is removed and its segment would be used again', async () => {
   const body = Buffer.alloc(500_000, 'the old bytes ');
   await store.add([messageOf('old', [body])]);

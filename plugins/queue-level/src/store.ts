@@ -153,15 +153,17 @@ class LevelStore implements LevelQueueStore {
 
   async *list(): AsyncGenerator<ListedMessage, void> {
     const { table, index, setAside } = this.#open();
-    // Both taken in one turn: Level as it is now, and what is newer than it.
+    // All taken in one turn: Level as it is now, and what is newer than it. The removals too, for a checkpoint that ends
+    // while this reads takes them out of the table, but not out of what the iterator sees.
     const newer = [...table.dirty.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const gone = new Set([...table.removed.keys(), ...table.removing.keys()]);
     const all = index.all();
     let at = 0;
     for await (const one of all) {
       for (; at < newer.length && newer[at]!.id < one.id; at++) yield* this.#listed(newer[at]!);
       if (newer[at]?.id === one.id) yield* this.#listed(newer[at++]!);
       else if ('bad' in one) yield { kind: 'damaged', where: `index ${one.id}`, reason: one.bad };
-      else if (!table.isRemoved(one.id)) yield* this.#listed(one.entry);
+      else if (!gone.has(one.id) && !table.isRemoved(one.id)) yield* this.#listed(one.entry);
     }
     for (; at < newer.length; at++) yield* this.#listed(newer[at]!);
     for await (const { where, reason } of setAside.all()) yield { kind: 'damaged', where, reason };
