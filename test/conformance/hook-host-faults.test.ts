@@ -5,9 +5,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type HookRig, messageOf, rcpt, startHooks, timed } from '../lib/hook-rig.ts';
 
-const DEADLINE_MS = 400;
+const DEADLINE_MS = 1500;
 const GRACE_MS = 100;
 const figures: string[] = [];
+
+/** How much later than asked for this process wakes up: what the machine, and not the pool, adds to an answer. */
+function lateness(delayMs: number): Promise<number> {
+  const from = performance.now();
+  return new Promise((resolve) => setTimeout(() => resolve(performance.now() - from - delayMs), delayMs));
+}
 
 interface Fault {
   readonly way: string;
@@ -56,6 +62,7 @@ for (const kind of ['compute', 'wait'] as const) {
     test.each(faults.filter(({ on }) => on === undefined || on.includes(kind)))('$way', async ({ way, failure, kills }) => {
       rig.lines.length = 0;
       const innocentsBefore = Array.from({ length: 20 }, () => timed(rig.pipeline.rcpt!(rcpt('finds'))));
+      const late = lateness(DEADLINE_MS);
       const guilty = timed(rig.pipeline.rcpt!(rcpt(way)));
       const innocentsAfter = Array.from({ length: 20 }, () => timed(rig.pipeline.rcpt!(rcpt('finds'))));
       const { verdict, tookMs } = await guilty;
@@ -68,7 +75,7 @@ for (const kind of ['compute', 'wait'] as const) {
         plugin: 'evil',
         cause: expect.stringMatching(new RegExp(`: (?:${failure}): `)),
       });
-      expect(tookMs).toBeLessThan(DEADLINE_MS + GRACE_MS);
+      if (tookMs > DEADLINE_MS) expect(tookMs).toBeLessThan(DEADLINE_MS + GRACE_MS + (await late));
       for (const one of innocents)
         expect(one.verdict).toMatchObject({ kind: 'pass', evidence: [{ name: 'EVIL' }, { name: 'RCPT' }] });
       expect(rig.lines.filter(({ event }) => event === 'hook.failed')).toHaveLength(1);
@@ -83,10 +90,10 @@ for (const kind of ['compute', 'wait'] as const) {
 
 test('an endless loop after an await on a wait thread has nobody to blame: everyone there is tried once more', async () => {
   const rig = await startHooks([{ './evil.ts': { isolation: 'wait', deadlineMs: 2000 } }], { threads: 2 });
-  const guilty = timed(rig.pipeline.rcpt!(rcpt('endless-later')));
-  const { verdict, tookMs } = await guilty;
+  const late = lateness(2000);
+  const { verdict, tookMs } = await timed(rig.pipeline.rcpt!(rcpt('endless-later')));
   expect(verdict).toMatchObject({ kind: 'defer', plugin: 'evil' });
-  expect(tookMs).toBeLessThan(2000 + GRACE_MS);
+  expect(tookMs).toBeLessThan(2000 + GRACE_MS + (await late));
   await expect.poll(() => rig.pool.status.map(({ state }) => state)).toEqual(['serving', 'serving']);
   expect(await rig.pipeline.rcpt!(rcpt('finds'))).toMatchObject({ kind: 'pass' });
   await rig.close();

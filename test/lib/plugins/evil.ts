@@ -47,8 +47,8 @@ const ways: Record<string, () => unknown> = {
     fillBuffers();
   },
   never: () => new Promise<never>(() => undefined),
-  'resolves-late': () => after(600).then(() => ({ kind: 'reject', text: 'too late' })),
-  'rejects-late': () => after(600).then(() => Promise.reject(new Error('too late'))),
+  'resolves-late': () => after(1700).then(() => ({ kind: 'reject', text: 'too late' })),
+  'rejects-late': () => after(1700).then(() => Promise.reject(new Error('too late'))),
   nonsense: () => ({ kind: 'explode' }),
   'nonsense-function': () => () => undefined,
   exit: () => process.exit(0),
