@@ -7,6 +7,8 @@ export default defineConfig({
     // What is built runs as it is, under Node itself: plugins in TypeScript are loaded by Node and not by the test runner.
     server: { deps: { external: [/\/dist\//] } },
     testTimeout: 30_000,
+    // What is waited for comes late on a busy machine, and is no less right.
+    expect: { poll: { timeout: 20_000 } },
     hookTimeout: 120_000,
   },
 });

@@ -206,3 +206,28 @@ test('a message cannot smuggle in a record: bytes of another segment in a body a
   expect(listed.damaged.length).toBeGreaterThan(0);
   await store.close();
 });
+
+// It was not read for want of its salt, counted as empty, and written over.
+test('a segment whose first 4 KiB are gone is told of, and its file is kept', async () => {
+  const directory = join(root, 'sector');
+  const store = open(directory);
+  const first = join(directory, 'segments', '0000000001.log');
+  await store.open();
+  for (const id of ids) await store.add([messageOf(id, bodyText(id).repeat(2))]);
+  const crashed = join(root, 'sector-crashed');
+  copyShard(directory, crashed);
+  await store.close();
+  const path = first.replace(directory, crashed);
+  const bytes = readFileSync(path).fill(0, 0, 4096);
+  writeFileSync(path, bytes);
+  const again = open(crashed);
+  await again.open();
+  expect((await listOf(again)).damaged.join()).toContain('both its headers and its first record are damaged');
+  for (let round = 0; round < 8; round++) {
+    await again.add([messageOf(`n${round}`, 'y'.repeat(5000))]);
+    await again.remove(`n${round}`);
+    await again.maintain();
+  }
+  await again.close();
+  expect(readFileSync(path).equals(bytes)).toBe(true);
+});

@@ -9,7 +9,7 @@ import { StoreError } from '@posthorn/core/queue/store';
 import { createLevelStore, type LevelQueueStore, nodeFileOps } from '@posthorn/queue-level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bodyOf, listOf, messageOf } from '../lib/queue-messages.ts';
-import { faultyFiles, type OpName } from '../lib/queue-faults.ts';
+import { faultyFiles, type OpName, systemError } from '../lib/queue-faults.ts';
 
 let root: string;
 let directory: string;
@@ -96,6 +96,23 @@ describe('a full disk', () => {
     expect(reports).toContain('store.sparesDropped');
   });
 
+  // The number of the next spare was the time of day: a store that was opened again soon gave one a name that was taken.
+  test('gives a spare segment no name that another has', async () => {
+    await store.close();
+    writeFileSync(join(directory, 'segments', `spare-${Date.now() + 1000}.log`), Buffer.alloc(100_000));
+    for (let round = 0; round < 3; round++) {
+      store = make();
+      await store.open();
+      for (const id of ['a', 'b', 'c']) await store.add([messageOf(id, 'x'.repeat(80_000))]);
+      for (const id of ['a', 'b', 'c']) await store.remove(id);
+      await store.close();
+    }
+    const spares = readdirSync(join(directory, 'segments')).filter((name) => name.startsWith('spare-'));
+    expect(spares.every((name) => Number(name.slice(6, -4)) > Date.now())).toBe(true);
+    store = make();
+    await store.open();
+  });
+
   test('leaves no body file of a message it refused', async () => {
     const path = join(root, 'spool');
     writeFileSync(path, 'spooled bytes');
@@ -115,6 +132,29 @@ describe('a disk that fails', () => {
     expect(readdirSync(join(directory, 'segments'))).toHaveLength(2);
     await restart();
     expect(await listOf(store)).toEqual({ ids: ['m0', 'm2'], damaged: [] });
+  });
+
+  // It was read again at the next start, and so refused mail was delivered, and once more when its sender tried again.
+  test('a group that was refused stays away, though its file could not be cut back', async () => {
+    const files = { ...nodeFileOps };
+    let writes = 0;
+    await store.close();
+    files.write = async (fd, buffers, position) => {
+      const bytes = await nodeFileOps.write(fd, buffers, position);
+      // All of it is in the file, and the system says no, as with a sync that failed.
+      if (writes++ === 0) throw systemError('EIO');
+      return bytes;
+    };
+    files.truncate = (fd, length) => (writes === 1 ? Promise.reject(systemError('EIO')) : nodeFileOps.truncate(fd, length));
+    const never = { after: () => () => undefined };
+    store = createLevelStore({ directory, files, clock: never, report: (event) => reports.push(event) });
+    await store.open();
+    expect(await codeOf(store.add([messageOf('m1', 'one')]))).toBe('PH_STORE_FAILED');
+    for (const id of [undefined, 'm2', 'm3']) {
+      if (id !== undefined) await store.add([messageOf(id, id)]);
+      await restart();
+      expect((await listOf(store)).ids).toEqual(['m0', 'm2', 'm3'].slice(0, id === undefined ? 1 : Number(id[1])));
+    }
   });
 
   test('a short write is continued', async () => {

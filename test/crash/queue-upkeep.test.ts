@@ -2,7 +2,7 @@
  * What the store does in the background, while mail comes and goes: checkpoints, freed and compacted segments. None of
  * it may be seen from outside, but for the space on disk.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliveryState } from '@posthorn/core/queue/store';
@@ -81,6 +81,24 @@ test('a message removed before a list began is not in it, whatever the upkeep do
     await store.maintain();
   }
   expect(ids).toEqual(['a', 'c']);
+});
+
+// Its segment stayed the worst of all, was read whole every second, and kept every other one from its turn.
+test('a damaged message that stays keeps no other segment from being compacted', async () => {
+  await store.add([messageOf('damaged', 'damaged.'), messageOf('large', 'x'.repeat(60_000))]);
+  await store.remove('large');
+  for (let round = 0; round < 20; round++) {
+    const names = Array.from({ length: 6 }, (_, index) => `m${String(round).padStart(2, '0')}${index}`);
+    await store.add(names.map((id) => messageOf(id, `${id}.`.repeat(600))));
+    for (const id of names.slice(1)) await store.remove(id);
+  }
+  const path = join(directory, 'segments', '0000000001.log');
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf('damaged.')]! ^= 1;
+  writeFileSync(path, bytes);
+  const before = segments().length;
+  for (let round = 0; round < 40; round++) await store.maintain();
+  expect(segments().length).toBeLessThanOrEqual(before / 2);
 });
 
 test('a body that is being read stays whole while its message is removed and its segment would be used again', async () => {

@@ -475,7 +475,7 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     await expect.poll(() => sink.commands).toContain('0 DATA');
     // The second waits behind the first on its connection, as prepared; the others for a place.
     rig.put({ to: ['second@y.test'] });
-    const soon = systemClock.now() + 100;
+    const soon = systemClock.now() + 1000;
     const [returned, told] = await Promise.all([
       rig.send({ to: [], envelope: ask({}, by('return', soon)) }),
       rig.send({ to: [], envelope: ask({}, by('notify', soon)) }),
@@ -493,7 +493,7 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     const rig = rigTo(sink, { config: { throughput } });
     // The first is under way, the second sent behind it, the third prepared.
     const to = ['first@y.test', 'second@y.test', 'third@y.test', 'fourth@y.test'];
-    rig.put({ to, envelope: by('notify', systemClock.now() + 100) });
+    rig.put({ to, envelope: by('notify', systemClock.now() + 1000) });
     await expect.poll(() => rig.bounces).toHaveLength(1);
     expect(rig.bounces[0]?.text).toMatch(/Final-Recipient: rfc822; fourth@y\.test\r\n[^]*no connection was free/);
   });

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { createConnection, createServer, type Server } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -91,23 +91,29 @@ export async function stop(running: Running, graceMs = 15_000): Promise<number> 
   return code;
 }
 
-/** Those that were named before: the system gives a port again as soon as it is free, and whoever asked first may not listen yet. */
-const named = new Set<number>();
+/**
+ * Ports below those that the system gives out by itself, for whoever listens on a port of its choice or connects could
+ * get one that was named and is not listened on yet. Test processes beside each other have a stretch each.
+ */
+const STRETCH = 2500;
+const FIRST_PORT = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 8) * STRETCH;
+let nextPort = Math.floor(Math.random() * STRETCH);
 
-/** Ports nobody listens on, on loopback: held open together, then given up at once so that none is named twice. */
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+/** Ports nobody listens on, on loopback; none is named twice. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
   const ports: number[] = [];
   while (ports.length < count) {
-    const server = createServer();
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    if (!named.has(address.port)) ports.push(address.port);
-    named.add(address.port);
+    const port = FIRST_PORT + (nextPort++ % STRETCH);
+    if (await isFree(port)) ports.push(port);
   }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve));
   return ports;
 }
 

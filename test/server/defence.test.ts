@@ -40,7 +40,7 @@ test('a message that drips in is cut at its deadline, though it is never silent'
 test('a message below the least pace is cut, one above it is not', async () => {
   server = await startPosthorn({
     users: { alice: 'secret' },
-    listener: { timeouts: { dataMs: '1s' }, limits: { minBytesPerSecond: 1000 } },
+    listener: { timeouts: { dataMs: '5s' }, limits: { minBytesPerSecond: 1000 } },
     config: { throughput: ONE_THREAD },
   });
   const slow = await smtpSession(server.ports.smtp);

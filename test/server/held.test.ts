@@ -38,10 +38,10 @@ test('is held over restarts and by commands without a server, until the operator
 
     server = await server.restart();
     await waitForMail(server, 'alice', 1);
-    expect(await queue('list')).toMatch(new RegExp(`^${online} .*priority 5 {2}held until .*\n$`));
+    await expect.poll(() => queue('list')).toMatch(new RegExp(`^${online} .*priority 5 {2}held until .*\n$`));
     expect(await queue('retry', online)).toBe('1 message is due now\n');
     await waitForMail(server, 'alice', 2);
-    expect(await queue('list')).toBe('the queue is empty\n');
+    await expect.poll(() => queue('list')).toBe('the queue is empty\n');
   } finally {
     await server.stop();
     server.remove();

@@ -23,7 +23,7 @@ const log = new ServerLog();
 beforeAll(async () => {
   server = await startPosthorn({
     users: { alice: 'secret' },
-    listener: { proxyFrom: [PROXY], plaintextLogin: 'always', timeouts: { proxyHeaderMs: '700ms' } },
+    listener: { proxyFrom: [PROXY], plaintextLogin: 'always', timeouts: { proxyHeaderMs: '3s' } },
     config: { throughput: { processes: 1, sessionThreads: 1, maxConnectionsPerClient: 3 } },
     onLog: log.read,
   });

@@ -81,7 +81,7 @@ test('a second SIGTERM ends everything at once, and what was acknowledged is del
   process.kill(started.server.pid, 'SIGTERM');
   await stopping;
   // Again and again, as somebody does who has no patience: those that come at once are taken for the first one.
-  const impatience = setInterval(() => process.kill(started.server.pid, 'SIGTERM'), 100);
+  const impatience = setInterval(() => started.server.running.child.kill('SIGTERM'), 100);
   void started.server.running.exited.then(() => clearInterval(impatience));
   await hanging.closed();
   expect(await started.server.running.exited).not.toBe(0);

@@ -121,7 +121,7 @@ test.concurrent('machines with one secret take up the sessions of each other', a
 
 test.concurrent('handshakes that come to nothing are ended in time and logged, and hurt nobody else', async (context) => {
   const { server, log } = await startRig(context, {
-    listener: { timeouts: { handshakeMs: 300 } },
+    listener: { timeouts: { handshakeMs: 2000 } },
     config: { throughput: { processes: 1, sessionThreads: 1 } },
   });
   const hello = Buffer.concat([Buffer.from('160301020001ffffff0303', 'hex'), randomBytes(506)]);

@@ -102,6 +102,8 @@ export function createQueue(ports: QueuePorts): Queue {
   const recent = createRecentEnvelopes(RECENT_MESSAGES, RECENT_BYTES);
   const committer = createCommitter(store, ports.commit ?? defaultCommitLimits);
   const active = new Map<string, Active>();
+  /** Being read, to be handed out then: neither scheduled nor active. */
+  const loading = new Map<string, { removed: boolean }>();
   let wake: (() => void) | undefined;
   let cancelTimer: (() => void) | undefined;
   let timerAtMs = Infinity;
@@ -150,19 +152,25 @@ export function createQueue(ports: QueuePorts): Queue {
     reschedule(id, dueAtMs, wishFor(priority, false));
   }
 
-  /** Envelope and state of a scheduled id; undefined when there is nothing to deliver. */
-  async function load({ id, wish }: Taken): Promise<StoredMessage | undefined> {
+  /** Reads a message that was taken from the schedule and hands it out; undefined when there is nothing to deliver. */
+  async function load({ id, wish }: Taken, forced: boolean, nowMs: number): Promise<DueMessage | undefined> {
+    const reading = { removed: false };
+    loading.set(id, reading);
     try {
       const stored = await store.read(id);
+      if (reading.removed) return undefined;
       if (stored === undefined) log.warn('queue.vanished', { message: id });
-      return stored;
+      return stored && handOut(id, stored, forced, nowMs);
     } catch (error) {
+      if (reading.removed) return undefined;
       const cause = toStoreError(error);
       log.error('queue.unreadable', { message: id, code: cause.code, reason: cause.message });
       counters.add('queue.unreadable');
       // A damaged record stays as it is: `queue list` shows it, and reading it again changes nothing.
       if (cause.code !== 'PH_STORE_DAMAGED' && !life.closed) reschedule(id, clock.now() + UNREADABLE_DELAY_MS, wish);
       return undefined;
+    } finally {
+      loading.delete(id);
     }
   }
 
@@ -192,8 +200,10 @@ export function createQueue(ports: QueuePorts): Queue {
 
   async function record(id: string, entry: Active): Promise<void> {
     const last = entry.open.size === 0;
-    if (!isPending(entry.state) || (entry.removed && last)) await store.remove(id);
-    else if (entry.state !== undefined) await store.settle(id, entry.state);
+    if (!isPending(entry.state) || (entry.removed && last)) return store.remove(id);
+    if (entry.state !== undefined) await store.settle(id, entry.state);
+    // The operator may have removed it while that was written.
+    if (entry.removed && last) await store.remove(id);
   }
 
   /** Whether the store has it, readable or not. */
@@ -261,7 +271,7 @@ export function createQueue(ports: QueuePorts): Queue {
           const forced = next.dueAtMs === FORCED_MS;
           const envelope = recent.take(next.id);
           if (envelope === undefined) {
-            reads.push(load(next).then((stored) => stored && handOut(next.id, stored, forced, nowMs)));
+            reads.push(load(next, forced, nowMs));
           } else {
             const message = handOut(next.id, { envelope, state: undefined }, forced, nowMs);
             if (message !== undefined) taken.push(message);
@@ -279,10 +289,9 @@ export function createQueue(ports: QueuePorts): Queue {
       const nowMs = clock.now();
       const ids = deadlines.takePassed(limit).filter((id) => schedule.remove(id));
       const late = await Promise.all(
-        ids.map(async (id) => {
+        ids.map((id) => {
           recent.drop(id);
-          const stored = await load({ id, dueAtMs: nowMs, wish: NO_WISH });
-          return stored && handOut(id, stored, true, nowMs);
+          return load({ id, dueAtMs: nowMs, wish: NO_WISH }, true, nowMs);
         }),
       );
       return late.filter((one) => one !== undefined);
@@ -334,6 +343,8 @@ export function createQueue(ports: QueuePorts): Queue {
         entry.removed = true;
         return true;
       }
+      const reading = loading.get(id);
+      if (reading !== undefined) reading.removed = true;
       const known = schedule.remove(id) || (await isStored(id));
       recent.drop(id);
       deadlines.remove(id);

@@ -18,14 +18,25 @@ function damaged(entry: Entry, what: string): StoreError {
   return new StoreError('PH_STORE_DAMAGED', `message ${entry.id}: ${what}`);
 }
 
-/** The part in the log. @param fresh written a moment ago: it is read at once, from the system's cache */
-async function* readLogPart(files: FileOps, segments: Segments, entry: Entry, fresh: boolean): AsyncGenerator<Uint8Array, void> {
+/**
+ * The part in the log.
+ * @param fresh written a moment ago: it is read at once, from the system's cache
+ * @param file the file of the other part, if any: open before the first chunk is given away
+ */
+async function* readLogPart(
+  files: FileOps,
+  segments: Segments,
+  entry: Entry,
+  fresh: boolean,
+  file: Promise<number> | undefined,
+): AsyncGenerator<Uint8Array, void> {
   const segment = segments.get(entry.segment);
   if (segment === undefined) throw damaged(entry, `segment ${entry.segment} is missing`);
   const start = entry.offset + HEAD_BYTES + entry.id.length + entry.envelope.length;
   const buffer = Buffer.allocUnsafe(Math.min(entry.bodyLength, CHUNK_BYTES));
   const { fd, done } = await segments.reader(segment);
   try {
+    await file;
     let crc = 0;
     for (let at = 0; at < entry.bodyLength; at += CHUNK_BYTES) {
       const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, entry.bodyLength - at));
@@ -40,20 +51,19 @@ async function* readLogPart(files: FileOps, segments: Segments, entry: Entry, fr
   }
 }
 
-async function* readFilePart(files: FileOps, bodies: Bodies, entry: Entry): AsyncGenerator<Uint8Array, void> {
-  const fd = await files.openRead(bodies.path(entry.id)).catch((cause: unknown) => {
+function openFile(files: FileOps, bodies: Bodies, entry: Entry): Promise<number> {
+  return files.openRead(bodies.path(entry.id)).catch((cause: unknown) => {
     if (codeOf(cause) === 'ENOENT') throw damaged(entry, 'its body file is missing');
     throw cause;
   });
+}
+
+async function* readFilePart(files: FileOps, fd: number, entry: Entry): AsyncGenerator<Uint8Array, void> {
   const buffer = Buffer.allocUnsafe(Math.min(entry.fileTo - entry.fileFrom, CHUNK_BYTES));
-  try {
-    for (let at = entry.fileFrom; at < entry.fileTo; at += CHUNK_BYTES) {
-      const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, entry.fileTo - at));
-      if ((await readFully(files, fd, chunk, at)) < chunk.length) throw damaged(entry, 'its body file is cut off');
-      yield chunk;
-    }
-  } finally {
-    await files.close(fd);
+  for (let at = entry.fileFrom; at < entry.fileTo; at += CHUNK_BYTES) {
+    const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, entry.fileTo - at));
+    if ((await readFully(files, fd, chunk, at)) < chunk.length) throw damaged(entry, 'its body file is cut off');
+    yield chunk;
   }
 }
 
@@ -65,10 +75,19 @@ export async function* readBody(
   entry: Entry,
   fresh: boolean,
 ): AsyncGenerator<Uint8Array, void> {
+  // Opened at the start, since it may be deleted with its message while the log part is read; not waited for, since the
+  // segment has to be pinned in this turn.
+  const file = hasFile(entry) ? openFile(files, bodies, entry) : undefined;
+  file?.catch(() => undefined);
   try {
-    if (entry.bodyLength > 0) yield* readLogPart(files, segments, entry, fresh);
-    if (hasFile(entry)) yield* readFilePart(files, bodies, entry);
+    if (entry.bodyLength > 0) yield* readLogPart(files, segments, entry, fresh, file);
+    if (file !== undefined) yield* readFilePart(files, await file, entry);
   } catch (cause) {
     throw storeFailure(`reading message ${entry.id}`, cause);
+  } finally {
+    await file?.then(
+      (fd) => files.close(fd),
+      () => undefined,
+    );
   }
 }

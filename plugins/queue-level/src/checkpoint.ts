@@ -28,27 +28,33 @@ const BATCH = 2000;
 /** Runs one checkpoint. @throws what Level or the file system says */
 export async function checkpoint(parts: CheckpointParts): Promise<void> {
   const { index, table, log, segments, bodies } = parts;
+  if (index.isBroken) await log.pause(() => index.mend());
   // One turn: what is taken here and the end of the log belong together.
   const position = log.end;
   const entries = [...table.dirty.values()];
   const changes = entries.map((entry) => entry.changes);
   const releases = table.releases;
   table.releases = [];
-  table.removing = table.removed;
+  const removing = table.removed;
+  table.removing = removing;
   table.removed = new Map();
   for (const entry of entries) entry.indexed = true;
 
   try {
-    const found = await placesOf(index, table.removing);
+    const found = await placesOf(index, removing);
     for (const entry of found) {
       releases.push({ segment: entry.segment, bytes: bytesOf(entry) });
-      table.removing.set(entry.id, true);
+      removing.set(entry.id, true);
+      if (hasFile(entry)) table.files.add(entry.id);
     }
-    const files = found.filter(hasFile);
-    await writeAll(index, entries, [...table.removing.keys()], position, files.length > 0);
-    for (const { id } of files) await bodies.remove(id);
+    const files = [...table.files];
+    await writeAll(index, entries, [...removing.keys()], position, files.length > 0);
+    for (const id of files) {
+      await bodies.remove(id);
+      table.files.delete(id);
+    }
   } catch (cause) {
-    table.removed = new Map([...table.removed, ...table.removing]);
+    table.removed = new Map([...table.removed, ...removing]);
     table.removing = new Map();
     table.releases = [...releases, ...table.releases];
     throw cause;
@@ -87,8 +93,13 @@ async function writeAll(
 
 async function freeSegments(parts: CheckpointParts, position: Position): Promise<void> {
   const { index, log, segments, worthBytes } = parts;
+  // One without its salt was not replayed: what nobody knows of may live in it.
   const isDead = (one: Segment): boolean =>
-    one.live === 0 && one.pins === 0 && one.number < position.segment && one.number !== log.activeSegment;
+    one.live === 0 &&
+    one.pins === 0 &&
+    one.salt !== undefined &&
+    one.number < position.segment &&
+    one.number !== log.activeSegment;
   const dead = segments.all().filter(isDead);
   if (dead.length === 0) return;
   await index.write([], [], position, true);

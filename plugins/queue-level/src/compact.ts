@@ -1,7 +1,7 @@
 /**
  * Moves the few messages that still live in an old segment to the end of the log, so that its file is freed. Called by
  * the store after a checkpoint; one segment a time, in writes of about 1 MiB, between which groups of new mail are
- * written. A message whose bytes turn out damaged stays where it is, and so does its segment.
+ * written. A message whose bytes turn out damaged stays where it is, and so does its segment, which is not tried again.
  */
 import type { Entry } from './entry.ts';
 import type { FileOps } from './file-ops.ts';
@@ -38,6 +38,7 @@ export function worstSegment(parts: Pick<CompactParts, 'segments' | 'log' | 'seg
     disk += segment.size;
     live += segment.liveBytes;
     if (segment.number >= parts.log.activeSegment || segment.salt === undefined || segment.live === 0) continue;
+    if (segment.immovable === true) continue;
     if (worst === undefined || segment.size - segment.liveBytes > worst.size - worst.liveBytes) worst = segment;
   }
   return disk > 2 * live + 2 * parts.segmentBytes ? worst : undefined;
@@ -54,7 +55,9 @@ function livingAt(parts: CompactParts, segment: Segment, found: Found): Entry | 
 
 /** Moves what lives in a segment. @throws what the log says; what was moved until then stays moved */
 export async function compact(parts: CompactParts, segment: Segment): Promise<void> {
-  if (segment.salt === undefined) return;
+  // While the index is closed, the lock of the shard is not held.
+  if (segment.salt === undefined || !parts.index.isOpen) return;
+  let moved = 0;
   segment.pins++;
   try {
     const bytes = await readSegment(parts.files, segment.path);
@@ -65,17 +68,18 @@ export async function compact(parts: CompactParts, segment: Segment): Promise<vo
       gathered.push(found);
       size += found.meta.length + found.body.length;
       if (size < WRITE_BYTES) continue;
-      await move(parts, segment, gathered);
+      moved += await move(parts, segment, gathered);
       gathered = [];
       size = 0;
     }
-    await move(parts, segment, gathered);
+    moved += await move(parts, segment, gathered);
+    if (moved === 0) segment.immovable = true;
   } finally {
     segment.pins--;
   }
 }
 
-async function move(parts: CompactParts, segment: Segment, gathered: readonly Found[]): Promise<void> {
+async function move(parts: CompactParts, segment: Segment, gathered: readonly Found[]): Promise<number> {
   const moved: Found[] = [];
   const draw = (): Draft[] => {
     // Looked at again: some may have been removed while this waited for its turn.
@@ -90,4 +94,5 @@ async function move(parts: CompactParts, segment: Segment, gathered: readonly Fo
       parts.table.move(entry, number, offsets[at]!);
     }
   });
+  return moved.length;
 }

@@ -2,13 +2,17 @@
  * The checkpointed index in Level: id -> entry, and the position in the log up to which it is complete.
  * Called by checkpoint.ts, recover.ts and the store's reads. Level's lock is the lock of the shard. A batch is atomic;
  * unsynced batches may be lost in a crash of the machine, the last ones first, and the log then replays them. After a
- * failed write Level is closed and opened again, since its own log may have a torn batch in the middle.
+ * failed write Level has to be closed and opened again, since its own log may have a torn batch in the middle: until the
+ * disk has room for that it stays open and is only read. Closing it gives up the lock for a moment, so each open leaves
+ * a mark, and whoever finds another's mark afterwards has lost the shard.
  */
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { StoreError } from '@posthorn/sdk';
 import { Level } from 'level';
 import { decodeEntry, encodeEntry, type Entry } from './entry.ts';
 import { codeOf } from './failure.ts';
+import type { FileOps } from './file-ops.ts';
 
 /** A place in the log. */
 export interface Position {
@@ -28,6 +32,18 @@ export interface LevelIndex {
   /** The same at once; for rare moments that must not be interrupted. */
   getNow(id: string): Entry | undefined;
   getMany(ids: readonly string[]): Promise<(Entry | undefined)[]>;
+  /** Whether the lock is held and Level can be read; false during a `mend`, and after one that failed. */
+  readonly isOpen: boolean;
+  /** Whether a write failed, and with it all until a `mend`. */
+  readonly isBroken: boolean;
+  /**
+   * Closes Level and opens it again. Nothing may be written to the shard meanwhile, for the lock is given up.
+   * @throws what the disk says, and then it may be tried again; StoreError PH_STORE_LOCKED when somebody else took the
+   * shard, and then it never opens again
+   */
+  mend(): Promise<void>;
+  /** Waits for a `mend` that is under way, whatever its end. */
+  ready(): Promise<void>;
   /** Writes a part of a checkpoint; the last part brings the position. */
   write(puts: readonly Entry[], deletions: readonly string[], position: Position | undefined, sync: boolean): Promise<void>;
   /** All entries by id, as they were when it was called. */
@@ -36,7 +52,10 @@ export interface LevelIndex {
 }
 
 const POSITION_KEY = 'position';
+const MARK_KEY = 'mark';
 const PREFIX = 'm!';
+/** Level writes some files when it opens. */
+const PROBE_BYTES = 1024 * 1024;
 /** An iterator's steps, whichever is reached first. Level's own 16 KiB are some 25 entries, a trip to its thread each. */
 const READ_AHEAD = 1000;
 const READ_AHEAD_BYTES = 512 * 1024;
@@ -74,21 +93,68 @@ async function* readAll(iterator: ReturnType<Level<string, Buffer>['iterator']>)
  */
 const openFolders = new Set<string>();
 
+/** Finds out whether the disk takes writes. @throws what it says */
+async function probe(files: FileOps, path: string): Promise<void> {
+  try {
+    await files.writeFile(path, Buffer.alloc(PROBE_BYTES));
+    await files.syncFile(path);
+  } finally {
+    await files.unlink(path).catch(() => undefined);
+  }
+}
+
 /** Opens the index. @throws StoreError PH_STORE_LOCKED when another process or another store of this one has it open */
-export async function openLevelIndex(directory: string): Promise<LevelIndex> {
+export async function openLevelIndex(files: FileOps, directory: string): Promise<LevelIndex> {
   const folder = resolve(directory);
   if (openFolders.has(folder)) throw new StoreError('PH_STORE_LOCKED', `${directory} is in use by this process`);
   openFolders.add(folder);
   const db = new Level<string, Buffer>(directory, OPTIONS);
+  const mark = Buffer.from(randomUUID());
+  let broken = false;
+  let taken: StoreError | undefined;
+  let mending: Promise<void> = Promise.resolve();
   try {
     await db.open();
+    await db.put(MARK_KEY, mark);
   } catch (cause) {
+    await db.close();
     openFolders.delete(folder);
     if (codeOf(cause) === 'LEVEL_LOCKED') throw new StoreError('PH_STORE_LOCKED', `${directory} is in use`, { cause });
     throw cause;
   }
 
+  /** @throws StoreError PH_STORE_LOCKED unless the mark is still ours */
+  async function reopen(): Promise<void> {
+    await db.close();
+    try {
+      await db.open();
+    } catch (cause) {
+      if (codeOf(cause) === 'LEVEL_LOCKED') taken = new StoreError('PH_STORE_LOCKED', `${directory} was taken`, { cause });
+      throw taken ?? cause;
+    }
+    const found: Buffer | undefined = await db.get(MARK_KEY);
+    if (found?.equals(mark) === true) return;
+    taken = new StoreError('PH_STORE_LOCKED', `${directory} was taken by another process, which has given it back`);
+    await db.close();
+    throw taken;
+  }
+
   return {
+    get isOpen() {
+      return db.status === 'open';
+    },
+    get isBroken() {
+      return broken || db.status !== 'open';
+    },
+    async mend() {
+      if (taken !== undefined) throw taken;
+      await probe(files, `${directory}.probe`);
+      const done = reopen();
+      mending = done.catch(() => undefined);
+      await done;
+      broken = false;
+    },
+    ready: () => mending,
     async position() {
       const value: Buffer | undefined = await db.get(POSITION_KEY);
       return value === undefined ? undefined : (JSON.parse(value.toString()) as Position);
@@ -112,21 +178,21 @@ export async function openLevelIndex(directory: string): Promise<LevelIndex> {
         ...deletions.map((id) => ({ type: 'del' as const, key: PREFIX + id })),
       ];
       if (position !== undefined) batch.push({ type: 'put', key: POSITION_KEY, value: Buffer.from(JSON.stringify(position)) });
-      // A write that failed before may have left Level closed: this is where it comes back.
-      if (db.status !== 'open') await db.open();
       try {
         await db.batch(batch, { ...OPTIONS, sync });
       } catch (cause) {
-        await db.close();
-        await db.open();
+        broken = true;
         throw cause;
       }
     },
     all: () =>
       readAll(db.iterator({ gte: PREFIX, lt: `${PREFIX}\uffff`, highWaterMarkBytes: READ_AHEAD_BYTES, fillCache: false })),
     async close() {
-      await db.close();
-      openFolders.delete(folder);
+      try {
+        await db.close();
+      } finally {
+        openFolders.delete(folder);
+      }
     },
   };
 }

@@ -3,8 +3,10 @@
  * Called by the store (add), flush and compact, one append at a time. `written` runs in the same turn in which the end
  * of the log moves, so a checkpoint never sees one without the other. When a write fails nothing of the group stays:
  * the file is cut back to where it was. After anything but a full disk the file is not trusted with further writes, as
- * what the system says of it after a failed sync is worth nothing; the next append begins a new one.
+ * what the system says of it after a failed sync is worth nothing; the next append begins a new one. When it could not be
+ * cut either, the log goes on behind the whole file, so that the next checkpoint leaves what was refused behind.
  */
+import { StoreError } from '@posthorn/sdk';
 import type { FileOps } from './file-ops.ts';
 import { isFull } from './failure.ts';
 import type { Position } from './level-index.ts';
@@ -35,6 +37,7 @@ export class Log {
   #active: { readonly segment: Segment; readonly fd: number } | undefined;
   #end: Position;
   #turn: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(
     files: FileOps,
@@ -68,7 +71,12 @@ export class Log {
    * @param written told of the places before anything else can happen
    */
   append(draw: () => readonly Draft[], written: Written): Promise<void> {
-    const done = this.#turn.then(() => this.#append(draw(), written));
+    return this.pause(() => this.#append(draw(), written));
+  }
+
+  /** Runs what must not have anything written beside it. */
+  pause(run: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(run);
     // The next append waits for this one's end, whatever it is; the error is the caller's.
     this.#turn = done.then(
       () => undefined,
@@ -79,6 +87,7 @@ export class Log {
 
   async #append(drafts: readonly Draft[], written: Written): Promise<void> {
     if (drafts.length === 0) return;
+    if (this.#closed) throw new StoreError('PH_STORE_CLOSED', 'the log is closed');
     let bytes = 0;
     for (const { head } of drafts) bytes += recordBytes(head.id.length, head.metaLength, head.bodyLength);
     const { segment, fd } = await this.#room(bytes);
@@ -134,6 +143,7 @@ export class Log {
       await this.#files.truncate(fd, to);
     } catch (error) {
       reason = `${String(cause)}; cutting it back: ${String(error)}`;
+      this.#end = { segment: segment.number + 1, offset: 0 };
     }
     if (reason === undefined) return;
     this.#active = undefined;
@@ -183,6 +193,7 @@ export class Log {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#turn;
     const active = this.#active;
     this.#active = undefined;

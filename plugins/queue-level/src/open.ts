@@ -33,14 +33,19 @@ export interface Parts extends CheckpointParts, CompactParts {
   readonly segments: Segments;
 }
 
+/** Whether the log went on behind a file that could not be cut: nothing more is written to that one. */
+function isPast(last: Segment, position: Position | undefined): boolean {
+  return position !== undefined && position.segment > last.number;
+}
+
 function endOf(last: Segment | undefined, position: Position | undefined): Position {
-  if (last === undefined) return position ?? { segment: 0, offset: 0 };
+  if (last === undefined || isPast(last, position)) return position ?? { segment: 0, offset: 0 };
   return { segment: last.number, offset: last.size };
 }
 
 async function recoverParts(options: OpenOptions, index: LevelIndex, setAside: SetAside): Promise<Parts> {
   const { directory, files, report, segmentBytes } = options;
-  const segments = new Segments(files, join(directory, 'segments'));
+  const segments = new Segments(files, join(directory, 'segments'), report);
   const bodies = new Bodies(files, join(directory, 'bodies'), report);
   const table = new Table(segments);
   const worthBytes = segmentBytes / 2;
@@ -64,7 +69,7 @@ async function recoverParts(options: OpenOptions, index: LevelIndex, setAside: S
   const last = segments.last();
   const log = logAt(endOf(last, position));
   const parts: Parts = { files, index, table, log, segments, bodies, setAside, worthBytes, segmentBytes };
-  if (last?.salt !== undefined) await log.resume(last);
+  if (last?.salt !== undefined && !isPast(last, position)) await log.resume(last);
   await checkpoint(parts);
   return parts;
 }

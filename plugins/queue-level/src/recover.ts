@@ -26,13 +26,17 @@ function isDamage(cause: unknown): boolean {
 export async function openIndex(files: FileOps, directory: string, setAside: SetAside): Promise<LevelIndex> {
   const path = join(directory, 'index');
   try {
-    return await openLevelIndex(path);
+    return await openLevelIndex(files, path);
   } catch (cause) {
     // Only damage: throwing the index away because the disk is full or a descriptor was missing would be a poor trade.
     if (cause instanceof StoreError || !isDamage(cause)) throw cause;
-    await setAside.move(path, `index-${Date.now()}`, `Level cannot open it: ${String(cause)}; made again from the segments`);
+    await setAside.move(
+      path,
+      `index-${Date.now()}`,
+      `Level cannot open it: ${String(cause)}; made again from the segments, and mail may be in it that was delivered or removed already`,
+    );
     await files.makeDirectory(path);
-    return openLevelIndex(path);
+    return openLevelIndex(files, path);
   }
 }
 
@@ -70,8 +74,10 @@ export async function findSegments(files: FileOps, segments: Segments, setAside:
       await files.unlink(path);
       continue;
     }
-    if (salt === undefined)
-      await setAside.put(`segment-${number}`, Buffer.alloc(0), `segment ${number}: both its headers are damaged`);
+    if (salt === undefined) {
+      const reason = `segment ${number}: both its headers and its first record are damaged; what the index does not know of it is not found, and the file stays`;
+      await setAside.put(`segment-${number}`, Buffer.alloc(0), reason);
+    }
     segments.adopt({ number, path, salt, size, live: 0, liveBytes: 0, pins: 0 });
   }
 }

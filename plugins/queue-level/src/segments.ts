@@ -22,6 +22,8 @@ export interface Segment {
   liveBytes: number;
   /** Readers at work: it is not freed under them. */
   pins: number;
+  /** Compaction could move nothing of what lives in it. */
+  immovable?: boolean;
 }
 
 /** The header stands twice, so that a damaged byte does not cost the salt. */
@@ -31,7 +33,7 @@ const MAGIC = 'PHSEGM1\n';
 const MAX_SPARES = 4;
 const MAX_READERS = 16;
 const NAME = /^(\d{10})\.log$/;
-const SPARE = /^spare-\d+\.log$/;
+const SPARE = /^spare-(\d+)\.log$/;
 
 /** The first bytes of a segment file. */
 export function encodeSegmentHead(number: number, salt: Salt): Buffer {
@@ -63,18 +65,26 @@ export function newSalt(): Salt {
   return { low: (bytes.readUInt32LE(0) | 1) >>> 0, high: bytes.readUInt32LE(4) };
 }
 
+interface Reader {
+  readonly fd: Promise<number>;
+  users: number;
+}
+
 export class Segments {
   readonly #files: FileOps;
   readonly #directory: string;
+  readonly #report: (event: string, fields: Record<string, unknown>) => void;
   readonly #segments = new Map<number, Segment>();
   readonly #spares: string[] = [];
-  readonly #readers = new Map<number, { readonly fd: number; users: number }>();
+  readonly #readers = new Map<number, Reader>();
+  #closed = false;
   #last = 0;
   #spareNumber = 0;
 
-  constructor(files: FileOps, directory: string) {
+  constructor(files: FileOps, directory: string, report: (event: string, fields: Record<string, unknown>) => void) {
     this.#files = files;
     this.#directory = directory;
+    this.#report = report;
   }
 
   /** Names of the segment files on disk in order, with their numbers; takes note of the spares. */
@@ -84,9 +94,11 @@ export class Segments {
       const path = join(this.#directory, name);
       const match = NAME.exec(name);
       if (match !== null) found.push({ number: Number(match[1]), path });
-      else if (SPARE.test(name)) this.#spares.push(path);
+      const spare = SPARE.exec(name);
+      if (spare === null) continue;
+      this.#spares.push(path);
+      this.#spareNumber = Math.max(this.#spareNumber, Number(spare[1]));
     }
-    this.#spareNumber = Date.now();
     return found;
   }
 
@@ -169,33 +181,34 @@ export class Segments {
 
   /** A descriptor to read a segment with; `done` must be called. */
   async reader(segment: Segment): Promise<{ fd: number; done: () => void }> {
-    // Pinned before anything waits, else it could be freed meanwhile.
+    // Pinned and counted before anything waits, else segment or descriptor could go meanwhile.
     segment.pins++;
-    try {
-      const reader = await this.#readerOf(segment);
-      reader.users++;
-      await this.#closeIdle();
-      let open = true;
-      const done = (): void => {
-        if (!open) return;
-        open = false;
-        reader.users--;
-        segment.pins--;
-      };
-      return { fd: reader.fd, done };
-    } catch (cause) {
+    const reader = this.#readerOf(segment);
+    reader.users++;
+    let open = true;
+    const done = (): void => {
+      if (!open) return;
+      open = false;
+      reader.users--;
       segment.pins--;
+      if (this.#closed && reader.users === 0) void this.#closeQuietly(segment.number);
+    };
+    try {
+      const fd = await reader.fd;
+      await this.#closeIdle();
+      return { fd, done };
+    } catch (cause) {
+      done();
       throw cause;
     }
   }
 
-  async #readerOf(segment: Segment): Promise<{ readonly fd: number; users: number }> {
+  #readerOf(segment: Segment): Reader {
     let reader = this.#readers.get(segment.number);
     if (reader === undefined) {
-      const fd = await this.#files.openRead(segment.path);
-      reader = this.#readers.get(segment.number);
-      if (reader === undefined) reader = { fd, users: 0 };
-      else await this.#files.close(fd);
+      const made: Reader = { fd: this.#files.openRead(segment.path), users: 0 };
+      made.fd.catch(() => this.#readers.get(segment.number) === made && this.#readers.delete(segment.number));
+      reader = made;
     }
     // The map keeps the order of use: what was used longest ago comes first.
     this.#readers.delete(segment.number);
@@ -207,7 +220,16 @@ export class Segments {
     if (this.#readers.size <= MAX_READERS) return;
     for (const [number, reader] of this.#readers) {
       if (reader.users > 0) continue;
-      return this.#closeReader(number);
+      return this.#closeQuietly(number);
+    }
+  }
+
+  /** For those who have no part in it when a descriptor cannot be closed. */
+  async #closeQuietly(number: number): Promise<void> {
+    try {
+      await this.#closeReader(number);
+    } catch (error) {
+      this.#report('store.close', { segment: number, reason: String(error) });
     }
   }
 
@@ -215,10 +237,12 @@ export class Segments {
     const reader = this.#readers.get(number);
     if (reader === undefined) return;
     this.#readers.delete(number);
-    await this.#files.close(reader.fd);
+    await this.#files.close(await reader.fd);
   }
 
+  /** Those at work are closed by their last reader. */
   async close(): Promise<void> {
-    for (const number of this.#readers.keys()) await this.#closeReader(number);
+    this.#closed = true;
+    for (const [number, { users }] of this.#readers) if (users === 0) await this.#closeQuietly(number);
   }
 }

@@ -19,8 +19,9 @@ import { checkpoint } from './checkpoint.ts';
 import { compact, worstSegment } from './compact.ts';
 import { draftMessage, draftRemove, draftSettle, encodeState, entryAt } from './draft.ts';
 import { type Entry, hasFile } from './entry.ts';
-import { storeFailure } from './failure.ts';
+import { isFull, storeFailure } from './failure.ts';
 import { type FileOps, nodeFileOps } from './file-ops.ts';
+import { listMessages, storedOf } from './list.ts';
 import type { Draft } from './log.ts';
 import { openParts, type Parts, type Report } from './open.ts';
 
@@ -54,11 +55,6 @@ const systemTimer: Pick<Clock, 'after'> = {
   },
 };
 
-function storedOf(entry: Entry): { envelope: Envelope; state: DeliveryState | undefined } {
-  const state = entry.state === undefined ? undefined : (JSON.parse(entry.state.toString()) as DeliveryState);
-  return { envelope: JSON.parse(entry.envelope.toString()) as Envelope, state };
-}
-
 class LevelStore implements LevelQueueStore {
   readonly #options: Required<LevelStoreOptions>;
   #parts: Parts | undefined;
@@ -68,6 +64,9 @@ class LevelStore implements LevelQueueStore {
   #unlinks: string[] = [];
   #cancelTimer: (() => void) | undefined;
   #upkeep: Promise<void> | undefined;
+  /** Ends when all adds that were begun have ended. */
+  #adding: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
 
   constructor(options: LevelStoreOptions) {
     this.#options = {
@@ -90,7 +89,13 @@ class LevelStore implements LevelQueueStore {
     }
   }
 
-  async add(group: readonly NewMessage[]): Promise<void> {
+  add(group: readonly NewMessage[]): Promise<void> {
+    const done = this.#add(group);
+    this.#adding = Promise.allSettled([this.#adding, done]);
+    return done;
+  }
+
+  async #add(group: readonly NewMessage[]): Promise<void> {
     const parts = this.#open();
     const drafts = group.map(draftMessage);
     const withFiles = group.some((message) => message.file !== undefined);
@@ -116,6 +121,7 @@ class LevelStore implements LevelQueueStore {
     const entry = table.dirty.get(id);
     if (entry !== undefined) return storedOf(entry);
     try {
+      if (!index.isOpen) await index.ready();
       const indexed = table.isRemoved(id) ? undefined : await index.get(id);
       return indexed === undefined || table.isRemoved(id) ? undefined : storedOf(table.dirty.get(id) ?? indexed);
     } catch (cause) {
@@ -124,7 +130,8 @@ class LevelStore implements LevelQueueStore {
   }
 
   async *body(id: string): AsyncGenerator<Uint8Array, void> {
-    const { files, segments, bodies } = this.#open();
+    const { files, segments, bodies, index } = this.#open();
+    if (!index.isOpen) await index.ready();
     // From here to where readBody pins the segment nothing waits, so the place cannot change in between.
     const entry = this.#entry(id);
     if (entry === undefined) throw new StoreError('PH_STORE_FAILED', `there is no message ${id}`);
@@ -133,6 +140,7 @@ class LevelStore implements LevelQueueStore {
 
   async settle(id: string, state: DeliveryState): Promise<void> {
     const parts = this.#open();
+    if (!parts.index.isOpen) await parts.index.ready();
     const entry = this.#entry(id);
     if (entry === undefined) return;
     const encoded = encodeState(state);
@@ -152,25 +160,13 @@ class LevelStore implements LevelQueueStore {
   }
 
   async *list(): AsyncGenerator<ListedMessage, void> {
-    const { table, index, setAside } = this.#open();
-    // All taken in one turn: Level as it is now, and what is newer than it. The removals too, for a checkpoint that ends
-    // while this reads takes them out of the table, but not out of what the iterator sees.
-    const newer = [...table.dirty.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-    const gone = new Set([...table.removed.keys(), ...table.removing.keys()]);
-    const all = index.all();
-    let at = 0;
-    for await (const one of all) {
-      for (; at < newer.length && newer[at]!.id < one.id; at++) yield* this.#listed(newer[at]!);
-      if (newer[at]?.id === one.id) yield* this.#listed(newer[at++]!);
-      else if ('bad' in one) yield { kind: 'damaged', where: `index ${one.id}`, reason: one.bad };
-      else if (!gone.has(one.id) && !table.isRemoved(one.id)) yield* this.#listed(one.entry);
+    const parts = this.#open();
+    try {
+      if (!parts.index.isOpen) await parts.index.ready();
+      yield* listMessages(parts);
+    } catch (cause) {
+      throw storeFailure('listing', cause);
     }
-    for (; at < newer.length; at++) yield* this.#listed(newer[at]!);
-    for await (const { where, reason } of setAside.all()) yield { kind: 'damaged', where, reason };
-  }
-
-  *#listed(entry: Entry): Generator<ListedMessage, void> {
-    if (!entry.removed) yield { kind: 'message', id: entry.id, message: storedOf(entry) };
   }
 
   async freeBytes(): Promise<number> {
@@ -182,11 +178,15 @@ class LevelStore implements LevelQueueStore {
     }
   }
 
-  async close(): Promise<void> {
-    const parts = this.#parts;
-    if (parts === undefined || !this.#accepting) return;
+  close(): Promise<void> {
+    if (this.#parts !== undefined) this.#closing ??= this.#close(this.#parts).finally(() => (this.#closing = undefined));
+    return this.#closing ?? Promise.resolve();
+  }
+
+  async #close(parts: Parts): Promise<void> {
     this.#accepting = false;
     this.#cancelTimer?.();
+    await this.#adding;
     await this.#upkeep;
     let failure: StoreError | undefined;
     // Each step is tried whatever became of the one before: the lock has to be given up.
@@ -205,6 +205,7 @@ class LevelStore implements LevelQueueStore {
     }
     this.#parts = undefined;
     this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     if (failure !== undefined) throw failure;
   }
 
@@ -213,10 +214,14 @@ class LevelStore implements LevelQueueStore {
     return this.#parts;
   }
 
-  /** Where a message is known to lie, at once. @throws StoreError PH_STORE_DAMAGED */
+  /** Where a message is known to lie, at once. @throws StoreError PH_STORE_DAMAGED or PH_STORE_FAILED */
   #entry(id: string): Entry | undefined {
     const { table, index } = this.#open();
-    return table.dirty.get(id) ?? (table.isRemoved(id) ? undefined : index.getNow(id));
+    try {
+      return table.dirty.get(id) ?? (table.isRemoved(id) ? undefined : index.getNow(id));
+    } catch (cause) {
+      throw storeFailure(`looking for message ${id}`, cause);
+    }
   }
 
   /** Writes messages, and all settles and removals that wait, before them. */
@@ -230,6 +235,8 @@ class LevelStore implements LevelQueueStore {
     try {
       await parts.log.append(
         () => {
+          // Its lock is the shard's: without it somebody else may be writing here.
+          if (!parts.index.isOpen) throw new StoreError('PH_STORE_FAILED', 'the index is closed, as the disk took no write');
           [pending, unlinks, this.#pending, this.#unlinks] = [this.#pending, this.#unlinks, [], []];
           return pending.length === 0 ? drafts : [...pending, ...drafts];
         },
@@ -244,6 +251,7 @@ class LevelStore implements LevelQueueStore {
   }
 
   #changed(parts: Parts): void {
+    if (!this.#accepting) return;
     if (parts.table.dirtyBytes > EARLY_BYTES && this.#upkeep === undefined) void this.maintain();
     else this.#arm();
   }
@@ -282,10 +290,20 @@ class LevelStore implements LevelQueueStore {
         await run();
       } catch (cause) {
         this.#options.report('store.upkeep', { step, reason: String(cause) });
+        if (isFull(cause)) await this.#dropSpares(parts);
         this.#arm();
       }
     }
     if (this.#pending.length > 0 || parts.table.dirty.size > 0) this.#arm();
+  }
+
+  /** Makes room on a full disk for the index, without which no segment is freed. */
+  async #dropSpares(parts: Parts): Promise<void> {
+    try {
+      await parts.segments.dropSpares();
+    } catch (cause) {
+      this.#options.report('store.upkeep', { step: 'spares', reason: String(cause) });
+    }
   }
 }
 

@@ -21,6 +21,8 @@ export class Table {
   /** Those that the running checkpoint is telling Level of. */
   removing = new Map<string, boolean>();
   releases: Release[] = [];
+  /** Removed messages whose body files go once Level was told of them. */
+  readonly files = new Set<string>();
   /** Bytes of envelopes in `dirty`. */
   dirtyBytes = 0;
 

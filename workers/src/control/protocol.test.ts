@@ -108,7 +108,7 @@ describe('the socket', () => {
     expect(await ask({ ask: 'reload' })).toEqual([{ ask: 'reload' }]);
   });
   it('survives clients that say nothing, too much or nonsense', async () => {
-    await listen(echo, folder, { idleMs: 50 });
+    await listen(echo, folder, { idleMs: 500 });
     const silent = createConnection(join(folder, 'control.sock'));
     const loud = createConnection(join(folder, 'control.sock'));
     const mad = createConnection(join(folder, 'control.sock'));
