@@ -133,7 +133,7 @@ export async function openLevelIndex(files: FileOps, directory: string): Promise
       throw taken ?? cause;
     }
     const found: Buffer | undefined = await db.get(MARK_KEY);
-    if (found?.equals(mark) === true) return;
+    if (found?.equals(mark)) return;
     taken = new StoreError('PH_STORE_LOCKED', `${directory} was taken by another process, which has given it back`);
     await db.close();
     throw taken;
