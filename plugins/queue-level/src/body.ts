@@ -78,6 +78,7 @@ export async function* readBody(
   // Opened at the start, since it may be deleted with its message while the log part is read; not waited for, since the
   // segment has to be pinned in this turn.
   const file = hasFile(entry) ? openFile(files, bodies, entry) : undefined;
+  // Whoever waits for it below gets the error; until then it is not one that nobody looks at.
   file?.catch(() => undefined);
   try {
     if (entry.bodyLength > 0) yield* readLogPart(files, segments, entry, fresh, file);

@@ -99,6 +99,7 @@ async function probe(files: FileOps, path: string): Promise<void> {
     await files.writeFile(path, Buffer.alloc(PROBE_BYTES));
     await files.syncFile(path);
   } finally {
+    // It may never have been made, and one that stays is written over by the next probe.
     await files.unlink(path).catch(() => undefined);
   }
 }
@@ -150,6 +151,7 @@ export async function openLevelIndex(files: FileOps, directory: string): Promise
       if (taken !== undefined) throw taken;
       await probe(files, `${directory}.probe`);
       const done = reopen();
+      // Those who wait see by `isOpen` how it ended; the error is for whoever asked for it.
       mending = done.catch(() => undefined);
       await done;
       broken = false;
