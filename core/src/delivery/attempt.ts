@@ -61,12 +61,17 @@ export class Attempt {
   isWatched = false;
   /** Take back what waits for a connection; for messages that are to be delivered by some time. */
   readonly withdrawals: (() => void)[] = [];
+  /** The time of BY is none to wait for: there is none, it was over before, or what waited was taken back. */
+  #isTimeless: boolean;
   /** The sender has still to be told of addresses that became several, if there are any. */
   tellsExpansions: boolean;
   #settled: Settled[] = [];
 
-  constructor(due: DueMessage) {
+  /** @param nowMs when it begins, which decides whether it is late already */
+  constructor(due: DueMessage, nowMs: number) {
     this.due = due;
+    const { deliverBy } = due.envelope;
+    this.#isTimeless = deliverBy === undefined || deliverBy.atMs <= nowMs;
     this.tellsExpansions = due.state === undefined || due.state.recipients.some(({ unexpanded }) => unexpanded === true);
   }
 
@@ -88,10 +93,16 @@ export class Attempt {
     return settled;
   }
 
-  /** Until the time of BY; Infinity where there is none, or it was over before the attempt. */
+  /** Until the time of BY, 0 when it is over; Infinity where there is none to wait for. */
   msLeft(nowMs: number): number {
     const { deliverBy } = this.envelope;
-    return deliverBy === undefined || deliverBy.atMs <= nowMs ? Infinity : deliverBy.atMs - nowMs;
+    return deliverBy === undefined || this.#isTimeless ? Infinity : Math.max(0, deliverBy.atMs - nowMs);
+  }
+
+  /** Takes back what waits for a connection, once. */
+  withdraw(): void {
+    this.#isTimeless = true;
+    for (const withdraw of this.withdrawals) withdraw();
   }
 
   /** Attempts made for a recipient, with this one. */

@@ -167,14 +167,15 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
    * @returns true when its destination is congested and it was given back
    */
   function begin(due: DueMessage, isHeld = false): boolean {
-    const attempt = new Attempt(due);
+    const nowMs = clock.now();
+    const attempt = new Attempt(due, nowMs);
     inFlight++;
     if (draining) {
       attempt.untried = true;
       void finish(attempt, 0);
       return false;
     }
-    const indices = sortOut(attempt, clock.now());
+    const indices = sortOut(attempt, nowMs);
     if (isHeld) {
       attempt.add(
         indices,
@@ -293,12 +294,10 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   function watch(attempt: Attempt): void {
     if (attempt.isWatched) return;
     attempt.isWatched = true;
-    const msLeft = attempt.msLeft(clock.now());
-    clock.after(Math.min(PARTIAL_MS, msLeft), () => {
+    clock.after(Math.min(PARTIAL_MS, attempt.msLeft(clock.now())), () => {
       attempt.isWatched = false;
       // A timer may ring a little before the wall clock has come so far: then it is looked at once more.
-      const isOver = msLeft < Infinity && attempt.msLeft(clock.now()) === Infinity;
-      if (attempt.open > 0 && isOver) for (const withdraw of attempt.withdrawals) withdraw();
+      if (attempt.open > 0 && attempt.msLeft(clock.now()) === 0) attempt.withdraw();
       if (attempt.open === 0) return;
       const settled = attempt.take();
       if (settled.length > 0) attempt.settling = Promise.resolve(attempt.settling).then(() => settle(attempt, settled));

@@ -8,6 +8,8 @@ import type { Clock } from '../mail/clock.ts';
 export interface Deadlines {
   /** A time that is over already was told of, and is left out. */
   add(id: string, atMs: number | undefined): void;
+  /** Of a message that the last run left: its time may have passed since, and nobody was told. */
+  recall(id: string, atMs: number): void;
   remove(id: string): void;
   /** Takes out up to `limit` whose time is over; others are told of again. */
   takePassed(limit: number): string[];
@@ -55,6 +57,10 @@ export function createDeadlines(clock: Pick<Clock, 'now' | 'after'>, passed: () 
       if (atMs === undefined || atMs <= nowMs) return;
       times.set(id, atMs);
       arm(atMs, nowMs);
+    },
+    recall(id, atMs) {
+      times.set(id, atMs);
+      arm(atMs, clock.now());
     },
     remove: (id) => void times.delete(id),
     takePassed(limit) {

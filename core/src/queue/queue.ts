@@ -223,9 +223,8 @@ export function createQueue(ports: QueuePorts): Queue {
         for (const { id, envelope, priority, holdUntilMs = 0, deliverByMs } of messages) {
           const held = holdUntilMs > nowMs;
           schedule.add(id, held ? holdUntilMs : nowMs, wishFor(priority, held));
-          if (held) continue;
-          recent.put(id, envelope);
-          if (deliverByMs !== undefined) deadlines.add(id, deliverByMs);
+          if (deliverByMs !== undefined) deadlines.add(id, Math.max(deliverByMs, holdUntilMs));
+          if (!held) recent.put(id, envelope);
         }
         counters.add('queue.accepted', messages.length);
       } else {

@@ -36,6 +36,16 @@ export function wishOf({ envelope, state }: StoredMessage): Wish {
 }
 
 /**
+ * The time of BY (RFC 2852), over or not, where the sender has not been told that it is: of a message that is to be returned
+ * then he is told by its end, of others it is noted.
+ */
+function untoldDeadline({ envelope, state }: StoredMessage): number | undefined {
+  const { deliverBy } = envelope;
+  if (deliverBy?.mode !== 'notify' || state === undefined) return deliverBy?.atMs;
+  return state.recipients.some(({ status, late }) => status === 'pending' && late !== true) ? deliverBy.atMs : undefined;
+}
+
+/**
  * Fills schedule and deadlines from an open store.
  * @returns how many messages wait and how many records are set aside
  */
@@ -54,6 +64,13 @@ export async function recover(store: QueueStore, schedule: Schedule, deadlines: 
     }
   }
 
+  function wait(id: string, message: StoredMessage, dueAtMs: number): void {
+    const wish = wishOf(message);
+    schedule.add(id, dueAtMs, wish);
+    const deadlineMs = untoldDeadline(message);
+    if (deadlineMs !== undefined) deadlines.recall(id, wish.held ? Math.max(deadlineMs, dueAtMs) : deadlineMs);
+  }
+
   /** Older than the notice, so it is in the schedule by now. @returns true when that was the end of it */
   async function catchUp(settles: Settles): Promise<boolean> {
     const about = await unsettledOf(settles);
@@ -61,14 +78,14 @@ export async function recover(store: QueueStore, schedule: Schedule, deadlines: 
     const { id } = settles;
     log.info('queue.caught-up', { message: id });
     const wasWaiting = schedule.remove(id);
+    deadlines.remove(id);
     const dueAtMs = firstDueAtMs(about);
     if (dueAtMs === undefined) {
-      deadlines.remove(id);
       await store.remove(id);
       return wasWaiting;
     }
     await store.settle(id, about.state);
-    if (wasWaiting) schedule.add(id, dueAtMs, wishOf(about));
+    if (wasWaiting) wait(id, about, dueAtMs);
     return false;
   }
 
@@ -84,9 +101,7 @@ export async function recover(store: QueueStore, schedule: Schedule, deadlines: 
       await store.remove(listed.id);
       continue;
     }
-    const wish = wishOf(listed.message);
-    schedule.add(listed.id, dueAtMs, wish);
-    if (!wish.held) deadlines.add(listed.id, listed.message.envelope.deliverBy?.atMs);
+    wait(listed.id, listed.message, dueAtMs);
     messages++;
     const { settles } = listed.message.envelope as NoticeEnvelope;
     if (settles !== undefined && (await catchUp(settles))) messages--;
