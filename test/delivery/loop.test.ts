@@ -241,7 +241,7 @@ describe('draining', () => {
     });
     const ids = Array.from({ length: 20 }, () => rig.put({ to: ['b@y.test'] }));
     await reached;
-    await rig.delivery.drain(2_000);
+    await rig.delivery.drain(20_000);
     const { length } = sink.messages;
     expect(length).toBeGreaterThan(0);
     expect(rig.delivery.sizes()).toMatchObject({ inFlight: 0, connections: 0 });

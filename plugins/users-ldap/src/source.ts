@@ -64,9 +64,9 @@ export function createLdapSource(options: LdapOptions): UserSource {
       return await use(client);
     } finally {
       clearTimeout(late);
-      // The answer is there, or its error is on its way: that the connection could not be closed politely, since the
-      // directory closed it first or was never reached, would tell nothing more, and stand in place of that error.
-      await client.unbind().catch(() => undefined);
+      // The answer is there, or its error is on its way, and neither waits for the goodbye: after a handshake that failed,
+      // that takes until the deadline. That the connection could not be closed politely would tell nothing more.
+      client.unbind().catch(() => undefined);
     }
   }
 
