@@ -7,25 +7,20 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliveryState } from '@posthorn/core/queue/store';
-import { createLevelStore, type LevelQueueStore } from '@posthorn/queue-level';
+import type { LevelQueueStore } from '@posthorn/queue-level';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { breakLevel, healLevel } from '../lib/level-faults.ts';
 import { bodyOf, listOf, messageOf } from '../lib/queue-messages.ts';
+import { storeAt } from '../lib/upkeep-store.ts';
 
 let root: string;
 let directory: string;
 let store: LevelQueueStore;
 let reports: string[];
 
-function make(): LevelQueueStore {
-  const clock = { after: () => () => undefined };
-  const report = (event: string, fields: Record<string, unknown>): number => reports.push(`${event} ${JSON.stringify(fields)}`);
-  return createLevelStore({ directory, segmentBytes: 20_000, clock, report });
-}
-
 async function reopen(): Promise<void> {
   await store.close();
-  store = make();
+  store = storeAt(directory, reports);
   await store.open();
 }
 
@@ -33,7 +28,7 @@ beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'posthorn-index-'));
   directory = join(root, 'shard');
   reports = [];
-  store = make();
+  store = storeAt(directory, reports);
   await store.open();
 });
 afterEach(async () => {
@@ -130,7 +125,7 @@ test('a shard that another process had meanwhile is not written to any more', as
   expect(await codeOf(store.add([messageOf('c', 'c'.repeat(1000))]))).toBe('PH_STORE_FAILED');
   expect(reports.at(-1)).toMatch(/"step":"checkpoint".*was taken by another process/);
   await store.close().catch(() => undefined);
-  store = make();
+  store = storeAt(directory, reports);
   await store.open();
   expect((await listOf(store)).ids).toEqual(['a', 'other']);
   expect(await bodyOf(store, 'other')).toHaveLength(3000);

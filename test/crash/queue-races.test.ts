@@ -10,22 +10,17 @@ import { createLevelStore, type FileOps, type LevelQueueStore, nodeFileOps } fro
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemError } from '../lib/queue-faults.ts';
 import { bodyOf, listOf, messageOf } from '../lib/queue-messages.ts';
+import { storeAt } from '../lib/upkeep-store.ts';
 
 let root: string;
 let directory: string;
 let store: LevelQueueStore;
 let reports: string[];
 
-function make(files: Partial<FileOps> = {}, segmentBytes = 20_000): LevelQueueStore {
-  const clock = { after: () => () => undefined };
-  const report = (event: string, fields: Record<string, unknown>): number => reports.push(`${event} ${JSON.stringify(fields)}`);
-  return createLevelStore({ directory, segmentBytes, clock, report, files: { ...nodeFileOps, ...files } });
-}
-
 /** The store anew. */
 async function restart(files: Partial<FileOps> = {}, segmentBytes?: number): Promise<void> {
   await store.close();
-  store = make(files, segmentBytes);
+  store = storeAt(directory, reports, { files, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
   await store.open();
 }
 
@@ -33,7 +28,7 @@ beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'posthorn-races-'));
   directory = join(root, 'shard');
   reports = [];
-  store = make();
+  store = storeAt(directory, reports);
   await store.open();
 });
 afterEach(async () => {
@@ -191,7 +186,7 @@ describe('a close', () => {
     await store.add([messageOf('a', 'a')]);
     void store.close();
     await store.close();
-    const other = make();
+    const other = storeAt(directory, reports);
     await other.open();
     await other.close();
   });

@@ -6,20 +6,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliveryState } from '@posthorn/core/queue/store';
-import { createLevelStore, type LevelQueueStore } from '@posthorn/queue-level';
+import type { LevelQueueStore } from '@posthorn/queue-level';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bodyOf, listOf, messageOf } from '../lib/queue-messages.ts';
+import { storeAt } from '../lib/upkeep-store.ts';
 
 let directory: string;
 let store: LevelQueueStore;
 let reports: string[];
-
-function make(): LevelQueueStore {
-  const clock = { after: () => () => undefined };
-  const report = (event: string, fields: Record<string, unknown>): number => reports.push(`${event} ${JSON.stringify(fields)}`);
-  return createLevelStore({ directory, segmentBytes: 20_000, clock, report });
-}
 
 function segments(): string[] {
   return readdirSync(join(directory, 'segments')).filter((name) => /^\d/.test(name));
@@ -28,7 +23,7 @@ function segments(): string[] {
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'posthorn-upkeep-'));
   reports = [];
-  store = make();
+  store = storeAt(directory, reports);
   await store.open();
 });
 afterEach(async () => {
@@ -54,7 +49,7 @@ test('segments in which little lives are compacted, and what lives keeps its byt
   for (const restarted of [false, true]) {
     if (restarted) {
       await store.close();
-      store = make();
+      store = storeAt(directory, reports);
       await store.open();
     }
     expect(await listOf(store)).toEqual({ ids: kept, damaged: [] });
@@ -159,7 +154,7 @@ test('calls that come while upkeep runs are neither lost nor undone by it', { ti
       for (const restarted of [false, true]) {
         if (restarted) {
           await store.close();
-          store = make();
+          store = storeAt(directory, reports);
           await store.open();
         }
         expect(await listOf(store)).toEqual({ ids: [...model.keys()].sort(), damaged: [] });

@@ -18,6 +18,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { createPop3Session, type Pop3Peer } from '@posthorn/core/pop3/session';
+import { type Cutting, feedCut, stepsFor } from './cutting.ts';
 import { createPop3Kit, type Pop3Kit, type Pop3KitOptions, type TestMessage } from './pop3-ports.ts';
 import { RecordingOutput, settled } from './smtp-ports.ts';
 import { formsOf, tlsOf } from './test-tls.ts';
@@ -73,9 +74,6 @@ export function parsePop3Dialog(name: string, text: string): Pop3Dialog {
   return { name, settings, steps, expected };
 }
 
-/** How a dialogue's bytes are cut. `lock-step`: as the file has them. Else all bytes between two events, in these chunks. */
-export type Cutting = 'lock-step' | { readonly every: number } | { readonly at: number };
-
 export interface PlayedPop3 {
   /** The first step after which the server had not said just what it was to. */
   readonly late: { readonly expected: string; readonly said: string } | undefined;
@@ -96,19 +94,12 @@ export async function playPop3Dialog(
   session.start();
   await settled(session);
   let late: PlayedPop3['late'];
-  for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
+  for (const step of stepsFor(dialog.steps, cutting)) {
     if (step.do === 'tls') session.secured(tlsFactsOf(dialog));
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
     else if (step.do === 'lost') session.closed();
-    else {
-      for (const chunk of cut(step.bytes, cutting)) {
-        // The caller's buffer is reused: what a session still needs it has to copy.
-        const reused = Buffer.from(chunk);
-        session.feed(reused);
-        reused.fill('?');
-      }
-    }
+    else feedCut(session, step.bytes, cutting);
     await settled(session);
     if (output.text !== step.expected && late === undefined) late = { expected: step.expected, said: output.text };
   }
@@ -132,25 +123,6 @@ function unescapeText(text: string): string {
       if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
       return { r: '\r', n: '\n', t: '\t' }[one ?? ''] ?? one ?? '';
     });
-}
-
-function joined(steps: readonly Pop3Step[]): Pop3Step[] {
-  const all: Pop3Step[] = [];
-  for (const step of steps) {
-    const last = all.at(-1);
-    if (step.do === 'send' && last?.do === 'send') {
-      all[all.length - 1] = { ...step, bytes: Buffer.concat([last.bytes, step.bytes]) };
-    } else all.push(step);
-  }
-  return all;
-}
-
-function cut(bytes: Buffer, cutting: Cutting): Buffer[] {
-  if (cutting === 'lock-step') return [bytes];
-  if ('at' in cutting) return [bytes.subarray(0, cutting.at), bytes.subarray(cutting.at)].filter((chunk) => chunk.length > 0);
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += cutting.every) chunks.push(bytes.subarray(at, at + cutting.every));
-  return chunks;
 }
 
 export function tlsFactsOf(dialog: Pop3Dialog): ReturnType<typeof tlsOf> {

@@ -21,6 +21,7 @@ import type { Envelope } from '@posthorn/core/mail/envelope';
 import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { NO_REQUESTS } from '@posthorn/core/smtp/requests';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
+import { type Cutting, feedCut, stepsFor } from './cutting.ts';
 import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit } from './smtp-ports.ts';
 import { formsOf, tlsOf } from './test-tls.ts';
 
@@ -129,9 +130,6 @@ function unescape(text: string): Buffer {
   return Buffer.from(open ? plain : `${plain}\r\n`, 'latin1');
 }
 
-/** How a dialogue's bytes are cut. `lock-step`: as the file has them. Else all bytes between two events, in these chunks. */
-export type Cutting = 'lock-step' | { readonly every: number } | { readonly at: number };
-
 export interface Played {
   /** The first step after which the server had not said just what it was to. */
   readonly late: { readonly expected: string; readonly said: string } | undefined;
@@ -150,42 +148,16 @@ export async function playDialog(dialog: Dialog, cutting: Cutting, async = false
   session.start();
   await settled(session);
   let late: Played['late'];
-  for (const step of cutting === 'lock-step' ? dialog.steps : joined(dialog.steps)) {
+  for (const step of stepsFor(dialog.steps, cutting)) {
     if (step.do === 'tls') session.secured(tlsFactsOf(dialog));
     else if (step.do === 'drain') session.drain();
     else if (step.do === 'timeout') session.timedOut();
-    else {
-      for (const chunk of cut(step.bytes, cutting)) {
-        // The caller's buffer is reused: what a session still needs it has to copy.
-        const reused = Buffer.from(chunk);
-        session.feed(reused);
-        reused.fill('?');
-      }
-    }
+    else feedCut(session, step.bytes, cutting);
     await settled(session);
     if (output.text !== step.expected && late === undefined) late = { expected: step.expected, said: output.text };
   }
   session.closed();
   return { late, text: output.text, closed: output.closed, stored: storedBy(kit), kit };
-}
-
-function joined(steps: readonly Step[]): Step[] {
-  const all: Step[] = [];
-  for (const step of steps) {
-    const last = all.at(-1);
-    if (step.do === 'send' && last?.do === 'send')
-      all[all.length - 1] = { ...step, bytes: Buffer.concat([last.bytes, step.bytes]) };
-    else all.push(step);
-  }
-  return all;
-}
-
-function cut(bytes: Buffer, cutting: Cutting): Buffer[] {
-  if (cutting === 'lock-step') return [bytes];
-  if ('at' in cutting) return [bytes.subarray(0, cutting.at), bytes.subarray(cutting.at)].filter((chunk) => chunk.length > 0);
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += cutting.every) chunks.push(bytes.subarray(at, at + cutting.every));
-  return chunks;
 }
 
 function storedBy(kit: Kit): StoredExpectation[] {

@@ -67,11 +67,14 @@ export interface Queue {
   onDue(then: () => void): void;
   /** The message's bytes in order, in chunks that are valid until the next is asked for. @throws StoreError */
   body(id: string): AsyncIterable<Uint8Array>;
-  /** When to try again after `attempts` attempts; undefined when the message is too old. See retry.ts. */
+  /**
+   * When to try again after `attempts` attempts, with jitter; undefined when the message is too old (`queue.giveUpAfter`).
+   * @param retryAfterMs a wait that the reason of the deferral asks for, instead of the list's
+   */
   nextAttempt(envelope: Envelope, attempts: number, retryAfterMs?: number): number | undefined;
   /** Records outcomes of a message that is handed out; may be called in parts. @throws StoreError */
   settle(id: string, outcomes: readonly Outcome[]): Promise<void>;
-  /** Gives a message back untried; due again in `delayMs`. */
+  /** Gives back what was handed out and not settled, untried: due again in `delayMs`. Nothing is written. */
   release(id: string, delayMs: number): void;
   /** Everything in the store, oldest first, damaged records too. */
   list(): AsyncIterable<QueueListed>;

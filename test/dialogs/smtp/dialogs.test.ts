@@ -3,7 +3,8 @@
  * with hooks that answer late: the answers are the same each time, and every writer is given back.
  */
 import { describe, expect, it } from 'vitest';
-import { playDialog, readDialogs, type Cutting, type Dialog, type Played } from '../../lib/smtp-dialog.ts';
+import type { Cutting } from '../../lib/cutting.ts';
+import { playDialog, readDialogs, type Dialog, type Played } from '../../lib/smtp-dialog.ts';
 
 const dialogs = readDialogs(new URL('./', import.meta.url));
 
