@@ -28,7 +28,7 @@ export interface MaildropOpenerOptions {
   readonly tag: string;
   /** Least time between two logins to one maildrop (LOGIN-DELAY); 0 or absent: none. */
   readonly loginDelayMs?: number;
-  /** Messages in remembered listings, in all; some 250 bytes each. */
+  /** Messages in remembered listings, in all; some 170 bytes each. */
   readonly maxRememberedMessages?: number;
   /** What messages are read into. */
   readonly buffers: BufferPool;
