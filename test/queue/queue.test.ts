@@ -1,6 +1,6 @@
 /** The queue, with a store in memory that can be told to fail: what it hands out, when, and what it keeps. */
 import { StoreError } from '@posthorn/core/queue/store';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { deliver, idsOf, QueueRig } from '../lib/queue-rig.ts';
 
 let rig: QueueRig;
@@ -60,6 +60,36 @@ test('deferred recipients come back each in their time, by one timer', async () 
   await rig.queue.settle('a', [deliver(2)]);
   rig.clock.advance(6000);
   expect((await rig.queue.takeDue(1))[0]!.due).toEqual([0]);
+});
+
+test('recipients that were deferred in one attempt are handed out together: each came alone, as a copy of its own', async () => {
+  await rig.accept('a', 3);
+  const [due] = await rig.queue.takeDue(1);
+  for (const index of [0, 1, 2]) {
+    const nextAttemptAtMs = rig.queue.nextAttempt(due!.envelope, 1)!;
+    await rig.queue.settle('a', [{ ...rig.defer(index, 0), nextAttemptAtMs }]);
+    // In parts, and while the clock goes on.
+    rig.clock.advance(100);
+  }
+  rig.clock.advance(700);
+  expect((await rig.queue.takeDue(1))[0]!.due).toEqual([0, 1, 2]);
+});
+
+test('what came due while others were read is told of at once: its timer was set to a time in the past', async () => {
+  for (const id of ['a', 'b']) await rig.accept(id);
+  await rig.queue.takeDue(2);
+  rig.queue.release('a', 0);
+  rig.queue.release('b', 5);
+  const after = vi.spyOn(rig.clock, 'after');
+  vi.spyOn(rig.store, 'read').mockImplementationOnce(async (id) => {
+    rig.clock.nowMs += 10;
+    return rig.store.held.get(id);
+  });
+  expect(idsOf(await rig.queue.takeDue(5))).toEqual(['a']);
+  expect(after.mock.calls.map(([delayMs]) => delayMs)).toEqual([0]);
+  rig.wakes = 0;
+  rig.clock.advance(0);
+  expect(rig.wakes).toBe(1);
 });
 
 test('a recipient cannot be settled twice, nor one that was not due', async () => {

@@ -4,6 +4,7 @@
  * has an outcome, or when it is released. Pure bookkeeping: the store is written to by the caller.
  */
 import type { Envelope } from '../mail/envelope.ts';
+import type { Agreed } from './retry.ts';
 import type { DeliveryState, Owed, RecipientState } from './store.ts';
 import { untried } from './told.ts';
 
@@ -38,6 +39,8 @@ export interface Active {
   readonly open: Set<number>;
   /** The operator removed it meanwhile: it is forgotten instead of tried again. */
   removed: boolean;
+  /** When those who are to wait are tried again; undefined while there are none. */
+  agreed?: Agreed;
 }
 
 /**

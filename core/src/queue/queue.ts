@@ -69,6 +69,7 @@ export interface Queue {
   body(id: string): AsyncIterable<Uint8Array>;
   /**
    * When to try again after `attempts` attempts, with jitter; undefined when the message is too old (`queue.giveUpAfter`).
+   * Recipients of a message that is handed out and that wait equally long come due together.
    * @param retryAfterMs a wait that the reason of the deferral asks for, instead of the list's
    */
   nextAttempt(envelope: Envelope, attempts: number, retryAfterMs?: number): number | undefined;
@@ -138,7 +139,8 @@ export function createQueue(ports: QueuePorts): Queue {
     if (timerAtMs === next) return;
     disarm();
     timerAtMs = next;
-    cancelTimer = clock.after(Math.min(next - nowMs, LONGEST_SLEEP_MS), () => {
+    // It may have come due while the others were read.
+    cancelTimer = clock.after(Math.max(0, Math.min(next - nowMs, LONGEST_SLEEP_MS)), () => {
       disarm();
       rouse();
     });
@@ -305,7 +307,9 @@ export function createQueue(ports: QueuePorts): Queue {
     body: (id) => store.body(id),
     nextAttempt(envelope, attempts, retryAfterMs) {
       const nowMs = clock.now();
-      const next = nextAttemptAt(ports.retry, releasedAtMs(envelope), nowMs, attempts, random, retryAfterMs);
+      const entry = active.get(envelope.id);
+      const agreed = entry && (entry.agreed ??= new Map());
+      const next = nextAttemptAt(ports.retry, releasedAtMs(envelope), nowMs, attempts, random, retryAfterMs, agreed);
       return next === undefined ? undefined : notPast(envelope.deliverBy, next, nowMs);
     },
     async settle(id, outcomes) {

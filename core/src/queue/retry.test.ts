@@ -1,7 +1,7 @@
 /** When a recipient is tried again and given up. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nextAttemptAt, notPast } from './retry.ts';
+import { type Agreed, nextAttemptAt, notPast } from './retry.ts';
 
 const policy = { waitsMs: [100_000, 200_000, 400_000], giveUpAfterMs: 10_000_000 };
 const middle = (): number => 0.5;
@@ -30,6 +30,24 @@ test('a wait that the peer asked for is never shortened', () => {
 test('the last attempt is made when the message expires, and none after it', () => {
   expect(nextAttemptAt(policy, 0, 9_999_000, 5, middle)).toBe(10_000_000);
   expect(nextAttemptAt(policy, 0, 10_000_000, 6, middle)).toBeUndefined();
+});
+
+test('recipients that wait equally long come due together: each had a chance of its own, and a message went out in as many copies', () => {
+  const agreed: Agreed = new Map();
+  const chances = [0.1, 0.9, 0.3];
+  const next = (nowMs: number, attempts: number, retryAfterMs?: number) =>
+    nextAttemptAt(policy, 0, nowMs, attempts, () => chances.shift()!, retryAfterMs, agreed);
+  expect([next(0, 1), next(5, 1), next(30_000, 1)]).toEqual([92_000, 92_000, 92_000]);
+  expect([next(0, 3), next(5, 4)]).toEqual([432_000, 432_000]);
+  expect([next(0, 1, 300_000), next(5, 2, 300_000)]).toEqual([309_000, 309_000]);
+});
+
+test('one whose attempt ended much later does not join the others, and one whose time is over is given up', () => {
+  const agreed: Agreed = new Map();
+  expect(nextAttemptAt(policy, 0, 0, 1, middle, undefined, agreed)).toBe(100_000);
+  expect(nextAttemptAt(policy, 0, 50_001, 1, middle, undefined, agreed)).toBe(150_001);
+  expect(nextAttemptAt(policy, 0, 9_999_999, 1, middle, undefined, agreed)).toBe(10_000_000);
+  expect(nextAttemptAt(policy, 0, 10_000_000, 1, middle, undefined, agreed)).toBeUndefined();
 });
 
 test('every schedule comes to an end', () => {
