@@ -178,11 +178,26 @@ describe('mail that is to be delivered by a time (RFC 2852)', () => {
     const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 1 };
     const sink = await hop(['DELIVERBY', 'LIMITS RCPTMAX=1'], { dot: 'silent' });
     const rig = rigTo(sink, { config: { throughput } });
-    // The first is under way, the second sent behind it, the third prepared.
+    // The first is under way, the others wait for its end.
     const to = ['first@y.test', 'second@y.test', 'third@y.test', 'fourth@y.test'];
     rig.put({ to, envelope: by('notify', systemClock.now() + 1000) });
     await expect.poll(() => rig.bounces).toHaveLength(1);
-    expect(rig.bounces[0]?.text).toMatch(/Final-Recipient: rfc822; fourth@y\.test\r\n[^]*no connection was free/);
+    const told = [...rig.bounces[0]!.text.matchAll(/^Final-Recipient: rfc822; (.*)\r$/gm)].map(([, address]) => address);
+    expect(told).toEqual(to.slice(1));
+    expect(rig.bounces[0]?.text).toContain('no connection was free');
+  });
+
+  it('is kept on a connection that is busy: prepared or sent ahead behind another message it came back by no time', async () => {
+    const throughput = { deliveryConcurrency: 5, deliveryConcurrencyPerDestination: 1 };
+    const sink = await hop(['DELIVERBY'], { dot: 'silent' });
+    const rig = rigTo(sink, { config: { throughput } });
+    // Both are there before the connection is: the second would be next on it.
+    rig.put({ to: ['first@y.test'] });
+    const soon = systemClock.now() + 1000;
+    expect(await rig.send({ to: [], envelope: ask({}, by('return', soon)) })).toEqual([
+      expect.stringMatching(/^failed: 554 5\.4\.7 its time is over, at last: 451 4\.4\.7 no connection was free/),
+    ]);
+    expect(asked(sink)).toEqual([expect.stringMatching(/^MAIL/), 'RCPT TO:<first@y.test>']);
   });
 
   it('is in time in a mailbox, by LMTP too, whatever that offers', async () => {

@@ -69,6 +69,12 @@ const SHARE = 20;
 /** Connections that broke before a word on a message, after which the message waits for its next attempt. */
 const MAX_TRIES = 3;
 
+/**
+ * Mail that is to be delivered by some time is made ready for a free connection only: behind another message it could not be
+ * taken back when its time is over, and its MAIL would not say how much is left when it is read (RFC 2852 §4.1).
+ */
+const hasTime = ({ asked }: Job): boolean => asked?.deliverBy !== undefined;
+
 export class Destination {
   readonly hop: RemoteHop;
   readonly #host: DestinationHost;
@@ -255,8 +261,8 @@ export class Destination {
 
   #prefetch(line: Line): void {
     const { pipelining } = line.connection.client.capabilities;
-    if (pipelining && line.next === undefined && !line.full && line.sent < this.#mostOn(line))
-      this.#prepareNext(line, this.#ready.shift());
+    if (!pipelining || line.next !== undefined || line.full || line.sent >= this.#mostOn(line)) return;
+    if (this.#ready.length > 0 && !hasTime(this.#ready[0]!)) this.#prepareNext(line, this.#ready.shift());
   }
 
   /** Messages that may go over a connection in all. */
