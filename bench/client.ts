@@ -53,6 +53,7 @@ async function deliverAll(port: number, count: number, connections: number, wind
           wake = then;
           then();
         },
+        onRemove: ignore,
         body: oneBody,
         nextAttempt: () => undefined,
         async settle(_id, outcomes) {

@@ -65,6 +65,7 @@ function deliver(queue: Queue, ids: string, over: Partial<DeliveryPorts> & { set
         takeDue: async (limit) => (await queue.takeDue(limit)).filter((due) => due.envelope.id === 'M1'),
         takeLate: (limit) => queue.takeLate(limit),
         onDue: (then) => queue.onDue(then),
+        onRemove: (then) => queue.onRemove(then),
         body: (id) => queue.body(id),
         nextAttempt: (...args) => queue.nextAttempt(...args),
         settle,

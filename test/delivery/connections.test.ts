@@ -1,6 +1,7 @@
 /** Connections to other servers: how many, how long, for whom, and what becomes of mail when they are lost. */
 import { type AddressInfo, createServer } from 'node:net';
 import { createPool } from '@posthorn/core/delivery/remote/pool';
+import type { Envelope } from '@posthorn/core/mail/envelope';
 import { systemClock as clock } from '@posthorn/core/mail/system-clock';
 import { describe, expect, it } from 'vitest';
 import { startPeer, startRig, startRigTo } from '../lib/delivery-peers.ts';
@@ -210,6 +211,7 @@ describe('connections', () => {
     const submit = (body: () => AsyncIterable<Uint8Array>): Promise<unknown> =>
       new Promise((done) => {
         const message = {
+          due: { envelope: { id: 'a' } as Envelope, state: undefined, due: [0] },
           reversePath: '',
           recipients: ['b@y.test'],
           sizeBytes: Buffer.byteLength(MESSAGE),

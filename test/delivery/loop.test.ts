@@ -5,9 +5,9 @@ import { StoreError } from '@posthorn/core/queue/store';
 import { describe, expect, it } from 'vitest';
 import { startPeer, startRig } from '../lib/delivery-peers.ts';
 import { MESSAGE } from '../lib/delivery-rig.ts';
-import type { Sink } from '../lib/smtp-sink.ts';
+import type { Script, Sink } from '../lib/smtp-sink.ts';
 
-function sinkOf(script = {}): Promise<Sink> {
+function sinkOf(script: Script = {}): Promise<Sink> {
   return startPeer({ script });
 }
 
@@ -220,6 +220,76 @@ describe('hooks', () => {
       .poll(() => heard.toSorted())
       .toEqual(['bounced bad@y.test 550 no', 'deferred later@y.test true', `delivered good@y.test [127.0.0.1]:${sink.port}`]);
     await expect.poll(() => rig.events.filter((event) => event === 'delivery.report')).toHaveLength(2);
+  });
+});
+
+describe('a message that the operator removes', () => {
+  const one = { deliveryConcurrency: 1, deliveryConcurrencyPerDestination: 1 };
+
+  it('is given back while it waits for a connection, prepared or not: it was said to be removed, and went out', async () => {
+    const sink = await sinkOf({ dot: 'silent' });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` }, throughput: one } });
+    const [sent, behind, prepared, ready] = Array.from({ length: 4 }, (_, index) => rig.put({ to: [`r${index}@y.test`] }));
+    await expect.poll(() => sink.commands).toContain('0 DATA');
+    expect([sent!, behind!].map((id) => rig.remove(id))).toEqual([true, true]);
+    await expect.poll(() => rig.remove(prepared!)).toBe(false);
+    expect(rig.remove(ready!)).toBe(false);
+    await expect.poll(() => rig.released).toEqual([prepared, ready]);
+  });
+
+  it('is given back while it waits for a mailbox', async () => {
+    const { promise: written, resolve: goOn } = Promise.withResolvers<void>();
+    const rig = startRig({ config: { throughput: one }, ports: { mailbox: { deliver: () => written } } });
+    const [first, second] = [rig.put({ to: [], envelope: toAlice }), rig.put({ to: [], envelope: toAlice })];
+    await expect.poll(() => rig.delivery.sizes().inFlight).toBe(2);
+    expect([rig.remove(first), rig.remove(second)]).toEqual([true, false]);
+    await expect.poll(() => rig.released).toEqual([second]);
+    goOn();
+    expect(await rig.outcomes(first)).toMatchObject([{ outcome: 'delivered' }]);
+  });
+
+  it('is told of to nobody when it fails while it is sent: its sender got a bounce of what had been removed', async () => {
+    let id = '';
+    const sink = await sinkOf({
+      dot: () => {
+        expect(rig.remove(id)).toBe(true);
+        return '550 5.6.0 no';
+      },
+    });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    id = rig.put({ to: ['b@y.test'] });
+    expect(await rig.outcomes(id)).toMatchObject([{ outcome: 'failed' }]);
+    expect(rig.bounces).toEqual([]);
+  });
+
+  it('is not sent again when its connection breaks before a word on it', async () => {
+    let id = '';
+    const sink = await sinkOf({
+      MAIL: ({ connection }) => {
+        if (connection > 0) return undefined;
+        expect(rig.remove(id)).toBe(true);
+        return 'reset';
+      },
+    });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    id = rig.put({ to: ['b@y.test'] });
+    await expect.poll(() => rig.released).toEqual([id]);
+    expect(sink.messages).toEqual([]);
+  });
+
+  it('does not go out when a plugin was asked of it meanwhile', async () => {
+    const { promise: said, resolve: answer } = Promise.withResolvers<Verdict>();
+    const sink = await sinkOf();
+    const rig = startRig({
+      config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } },
+      ports: { hooks: { deliver: () => said, delivered: null, deferred: null, bounced: null } },
+    });
+    const id = rig.put({ to: ['b@y.test'] });
+    await expect.poll(() => rig.delivery.sizes().inFlight).toBe(1);
+    expect(rig.remove(id)).toBe(false);
+    answer(verdict('pass'));
+    await expect.poll(() => rig.released).toEqual([id]);
+    expect(sink.connections).toBe(0);
   });
 });
 

@@ -81,6 +81,8 @@ export interface Rig {
   outcomes(id: string): Promise<readonly Outcome[]>;
   /** The next attempt, at once, for those who were deferred: resolves with all outcomes of the message. */
   retry(id: string): Promise<readonly Outcome[]>;
+  /** The operator removes a message that was handed out. @returns whether some of it is being sent */
+  remove(id: string): boolean;
   /** Puts it in and waits: outcome and reply of each recipient. */
   send(message: RigMessage): Promise<readonly string[]>;
 }
@@ -95,6 +97,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const envelopes = new Map<string, Envelope>();
   const waiting: DueMessage[] = [];
   const late: DueMessage[] = [];
+  const handedOut = new Map<string, DueMessage>();
   const settled = new Map<string, Outcome[]>();
   const waiters = new Map<string, (outcomes: readonly Outcome[]) => void>();
   const bounces: Bounced[] = [];
@@ -102,6 +105,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const events: string[] = [];
   const released: string[] = [];
   let wake = (): void => undefined;
+  let takeBack = (_id: string): boolean => false;
   let count = 0;
 
   const note = (event: string): void => void events.push(event);
@@ -114,6 +118,9 @@ export function makeRig(options: RigOptions = {}): Rig {
       onDue(then) {
         wake = then;
         if (waiting.length > 0) then();
+      },
+      onRemove(then) {
+        takeBack = then;
       },
       async *body(id) {
         const body = bodies.get(id)!;
@@ -203,7 +210,9 @@ export function makeRig(options: RigOptions = {}): Rig {
       ...envelope,
     };
     envelopes.set(id, whole);
-    (isLate ? late : waiting).push({ envelope: whole, state, due: whole.recipients.map((_, index) => index) });
+    const due: DueMessage = { envelope: whole, state, due: whole.recipients.map((_, index) => index) };
+    handedOut.set(id, due);
+    (isLate ? late : waiting).push(due);
     wake();
     return id;
   }
@@ -232,6 +241,10 @@ export function makeRig(options: RigOptions = {}): Rig {
       waiting.push({ envelope: envelopes.get(id)!, state: undefined, due });
       wake();
       return outcomes(id);
+    },
+    remove(id) {
+      handedOut.get(id)!.removed = true;
+      return takeBack(id);
     },
     async send(message) {
       const all = await outcomes(put(message));

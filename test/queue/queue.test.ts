@@ -152,7 +152,7 @@ test('a message that cannot be read is put off; a damaged one is left to the ope
   rig.clock.advance(60_000);
   expect(idsOf(await rig.queue.takeDue(5))).toEqual(['a']);
   expect(rig.logged.filter((event) => event === 'queue.unreadable')).toHaveLength(2);
-  expect(await rig.queue.remove('b')).toBe(true);
+  expect(await rig.queue.remove('b')).toBe('removed');
 });
 
 test('when an outcome cannot be recorded the message is due again', async () => {
@@ -183,14 +183,37 @@ test('removes a waiting message at once and an active one after its attempt', as
   rig.clock.advance(1);
   await rig.accept('late');
   await rig.queue.takeDue(3);
-  expect(await rig.queue.remove('late')).toBe(true);
-  for (const id of ['active', 'given back']) expect(await rig.queue.remove(id)).toBe(true);
-  expect(await rig.queue.remove('active')).toBe(false);
+  expect(await rig.queue.remove('late')).toBe('removed');
+  for (const id of ['active', 'given back']) expect(await rig.queue.remove(id)).toBe('being-sent');
+  // It said that there was no such message.
+  expect(await rig.queue.remove('active')).toBe('being-sent');
   expect(rig.store.held.has('active')).toBe(true);
   await rig.queue.settle('active', [rig.defer(0, 10)]);
   rig.queue.release('given back', 10);
   expect([...rig.store.held.keys()]).toEqual(['waiting']);
-  expect(await rig.queue.remove('nobody')).toBe(false);
+  expect(await rig.queue.remove('nobody')).toBeUndefined();
+});
+
+test('one that is handed out is taken back where nothing of it is being sent: it was said to be removed, and went out', async () => {
+  await rig.accept('a');
+  const [due] = await rig.queue.takeDue(1);
+  rig.queue.onRemove((id) => {
+    rig.queue.release(id, 0);
+    return false;
+  });
+  expect(await rig.queue.remove('a')).toBe('removed');
+  expect(due!.removed).toBe(true);
+  expect(rig.store.held.size).toBe(0);
+  expect(rig.queue.sizes()).toEqual({ waiting: 0, active: 0, committing: 0 });
+});
+
+test('one that was removed while it was sent does not come back after a crash', async () => {
+  await rig.accept('a', 2);
+  await rig.queue.takeDue(1);
+  await rig.queue.settle('a', [rig.defer(0, 10)]);
+  expect(await rig.queue.remove('a')).toBe('being-sent');
+  expect((await rig.restart()).messages).toBe(0);
+  expect(rig.store.held.size).toBe(0);
 });
 
 test('list and show tell what is active and when the next attempt is', async () => {

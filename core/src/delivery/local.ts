@@ -70,6 +70,8 @@ export interface LocalLane {
   submit(job: LocalJob): void;
   /** After the limit has changed. */
   pump(): void;
+  /** Gives back what waits of a message. */
+  takeBack(id: string): void;
   /** Gives back what was not begun, now and from now on. */
   drain(): void;
 }
@@ -106,6 +108,12 @@ export function createLocalLane(ports: LocalPorts, limit: () => number): LocalLa
       pump();
     },
     pump,
+    takeBack(id) {
+      for (const job of waiting.filter(({ envelope }) => envelope.id === id)) {
+        waiting.splice(waiting.indexOf(job), 1);
+        job.done(undefined);
+      }
+    },
     drain() {
       draining = true;
       for (const job of waiting.splice(0)) job.done(undefined);

@@ -77,7 +77,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   let priorityStepMs = 0;
   let noticePolicy: NoticePolicy = options.config.queue;
   let maxInFlight = 0;
-  let inFlight = 0;
+  const inFlight = new Set<Attempt>();
   let ended = 0;
   let cancelStuck: (() => void) | undefined;
   let taking = false;
@@ -114,13 +114,13 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   }
   configure(options.config);
 
-  const mayTake = (): boolean => started && !draining && concurrency > 0 && inFlight < maxInFlight;
+  const mayTake = (): boolean => started && !draining && concurrency > 0 && inFlight.size < maxInFlight;
 
   /** Takes while there is room; one at a time. What is late needs none: mostly there is nothing to do but to tell. */
   async function take(): Promise<void> {
     more = true;
-    if (inFlight >= maxInFlight) watchForStuck();
-    const mayTakeLate = started && !draining && inFlight < maxInFlight + BATCH;
+    if (inFlight.size >= maxInFlight) watchForStuck();
+    const mayTakeLate = started && !draining && inFlight.size < maxInFlight + BATCH;
     if (taking || !mayTakeLate) return;
     taking = true;
     let congested = false;
@@ -129,7 +129,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       const isHeld = concurrency === 0;
       for (const due of await queue.takeLate(BATCH)) begin(due, isHeld);
       while (more && !congested && mayTake()) {
-        const limit = Math.min(BATCH, maxInFlight - inFlight);
+        const limit = Math.min(BATCH, maxInFlight - inFlight.size);
         more = false;
         const batch = await queue.takeDue(limit);
         more ||= batch.length === limit;
@@ -143,7 +143,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     } finally {
       taking = false;
     }
-    if (more && inFlight >= maxInFlight) watchForStuck();
+    if (more && inFlight.size >= maxInFlight) watchForStuck();
     if (congested) {
       more = false;
       clock.after(pauseMs, () => void take());
@@ -169,7 +169,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   function begin(due: DueMessage, isHeld = false): boolean {
     const nowMs = clock.now();
     const attempt = new Attempt(due, nowMs);
-    inFlight++;
+    inFlight.add(attempt);
     if (draining) {
       attempt.untried = true;
       void finish(attempt, 0);
@@ -191,6 +191,11 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
 
   /** Sends the groups on their ways. @returns true when one was given back for congestion */
   function dispatch(attempt: Attempt, indices: readonly number[]): boolean {
+    if (attempt.due.removed) {
+      attempt.untried = true;
+      void finish(attempt, 0);
+      return false;
+    }
     let congested = false;
     const starts: (() => void)[] = [];
     for (const { hop, indices: group } of groupByHop(attempt.envelope, indices, route)) {
@@ -251,6 +256,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     const smtpUtf8 = envelope.smtpUtf8 === true || !recipients.every(isAscii) || !isAscii(envelope.reversePath);
     const { priority = 0 } = envelope;
     const job: Job = {
+      due: attempt.due,
       reversePath: envelope.reversePath,
       recipients,
       sizeBytes: envelope.sizeBytes,
@@ -274,6 +280,13 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     };
     if (envelope.deliverBy !== undefined) attempt.withdrawals.push(() => into.withdraw(job, NO_PLACE));
     return job;
+  }
+
+  /** Releases what is not being sent yet of a message that was removed. @returns whether some of it is */
+  function takeBack(id: string): boolean {
+    local.takeBack(id);
+    for (const one of [pool, ...oldPools]) one.takeBack(id);
+    return inFlight.values().some((attempt) => attempt.envelope.id === id && attempt.open > 0);
   }
 
   function groupDone(
@@ -310,15 +323,15 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     const settled = attempt.take();
     if (settled.length > 0) await settle(attempt, settled);
     if (attempt.untried) queue.release(attempt.envelope.id, releaseMs);
-    inFlight--;
+    inFlight.delete(attempt);
     ended++;
-    if (inFlight === 0) whenEmpty?.();
-    if (more && maxInFlight - inFlight >= Math.min(BATCH, maxInFlight / 4)) void take();
+    if (inFlight.size === 0) whenEmpty?.();
+    if (more && maxInFlight - inFlight.size >= Math.min(BATCH, maxInFlight / 4)) void take();
   }
 
   function emptyWithin(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      if (inFlight === 0) return resolve();
+      if (inFlight.size === 0) return resolve();
       const cancel = clock.after(waitMs, resolve);
       whenEmpty = () => {
         cancel();
@@ -330,6 +343,7 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
   return {
     start() {
       started = true;
+      queue.onRemove(takeBack);
       queue.onDue(() => void take());
     },
     reload(config) {
@@ -349,6 +363,6 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       for (const one of [pool, ...oldPools]) one.abort();
       await emptyWithin(LAST_MS);
     },
-    sizes: () => ({ inFlight, ...pool.sizes() }),
+    sizes: () => ({ inFlight: inFlight.size, ...pool.sizes() }),
   };
 }

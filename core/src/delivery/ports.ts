@@ -17,7 +17,7 @@ import type { StsPolicies } from './sts.ts';
 export type { DueMessage, Outcome } from '../queue/active.ts';
 
 /** The queue as delivery sees it. */
-export type DueQueue = Pick<Queue, 'takeDue' | 'takeLate' | 'onDue' | 'body' | 'nextAttempt' | 'settle' | 'release'>;
+export type DueQueue = Pick<Queue, 'takeDue' | 'takeLate' | 'onDue' | 'onRemove' | 'body' | 'nextAttempt' | 'settle' | 'release'>;
 
 /** Whether an address and port lead back to this server: its own interfaces and loopback, on port 25 or one it listens on. */
 export type IsSelf = (address: string, port: number) => boolean;

@@ -71,6 +71,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** @throws StoreError when the notice could not be stored */
   async function notify(attempt: Attempt, items: readonly Item[]): Promise<void> {
+    // The operator took it back: its sender is told no more of it.
+    if (attempt.due.removed === true) return;
     for (let at = 0; at < items.length; at += MAX_TOLD) await notifyOnce(attempt, items.slice(at, at + MAX_TOLD));
   }
 

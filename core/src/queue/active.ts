@@ -15,6 +15,8 @@ export interface DueMessage {
   readonly state: DeliveryState | undefined;
   /** Indices of `envelope.recipients` to try now. */
   readonly due: readonly number[];
+  /** The operator removed it since: nothing more of it is to go out, and nobody is to be told of it. */
+  removed?: true;
 }
 
 /** What one attempt came to for one recipient. `reply` is ASCII, one line, with an enhanced status code where one is known. */
@@ -37,8 +39,8 @@ export interface Active {
   state: DeliveryState | undefined;
   /** Indices that were due and have no outcome yet. */
   readonly open: Set<number>;
-  /** The operator removed it meanwhile: it is forgotten instead of tried again. */
-  removed: boolean;
+  /** As delivery has it; removed meanwhile it is forgotten instead of tried again. */
+  readonly message: DueMessage;
   /** When those who are to wait are tried again; undefined while there are none. */
   agreed?: Agreed;
 }
@@ -91,6 +93,17 @@ export function applyOutcomes(active: Active, outcomes: readonly Outcome[]): voi
     recipients[one.index] = stateAfter(before, one);
   }
   active.state = { ...active.state, recipients };
+}
+
+/** What is kept of a message that is removed while it is sent: were that broken off by a crash, nothing is left to do. */
+export function stateRemoved({ envelope, state }: Active): DeliveryState {
+  const recipients = state?.recipients ?? untried(envelope);
+  return {
+    ...state,
+    recipients: recipients.map((one) =>
+      one.status === 'pending' ? { ...one, status: 'failed', nextAttemptAtMs: 0, reply: 'removed by the operator' } : one,
+    ),
+  };
 }
 
 /** Whether anybody is still to be reached, now or later. */

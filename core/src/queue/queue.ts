@@ -9,7 +9,7 @@ import type { Clock } from '../mail/clock.ts';
 import { type Envelope, releasedAtMs } from '../mail/envelope.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome } from './active.ts';
+import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome, stateRemoved } from './active.ts';
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createRecentEnvelopes } from './recent.ts';
@@ -49,6 +49,9 @@ export type QueueListed =
   | { readonly kind: 'message'; readonly id: string; readonly message: QueueEntry }
   | Extract<ListedMessage, { kind: 'damaged' }>;
 
+/** `being-sent`: it may still reach those it is being sent to. */
+export type Removal = 'removed' | 'being-sent';
+
 export interface Queue {
   /** Opens the store and schedules what it holds. @throws StoreError, PH_STORE_LOCKED among them */
   open(): Promise<Recovered>;
@@ -82,8 +85,17 @@ export interface Queue {
   show(id: string): Promise<QueueEntry | undefined>;
   /** Makes a waiting message due now, held or not, or with 'all' every one that is not held. @returns how many; one that is handed out does not count */
   retry(id: string): number;
-  /** Forgets a message without a bounce, one that is handed out after its attempt. @returns whether there was one */
-  remove(id: string): Promise<boolean>;
+  /**
+   * Forgets a message without a bounce; one that is being sent at the end of its attempt, or at the next start.
+   * @returns what became of it; undefined when there is none
+   * @throws StoreError
+   */
+  remove(id: string): Promise<Removal | undefined>;
+  /**
+   * Calls `then` when a message that is handed out was removed, so that what is not being sent yet is released.
+   * @param then returns whether some of it is being sent. One listener.
+   */
+  onRemove(then: (id: string) => boolean): void;
   /** Messages that wait and that are handed out. */
   sizes(): { readonly waiting: number; readonly active: number; readonly committing: number };
   freeBytes(): Promise<number>;
@@ -109,6 +121,7 @@ export function createQueue(ports: QueuePorts): Queue {
   /** Being read, to be handed out then: neither scheduled nor active. */
   const loading = new Map<string, { removed: boolean }>();
   let wake: (() => void) | undefined;
+  let takeBack: ((id: string) => boolean) | undefined;
   let cancelTimer: (() => void) | undefined;
   let timerAtMs = Infinity;
   const life = { closed: false };
@@ -184,8 +197,9 @@ export function createQueue(ports: QueuePorts): Queue {
     const due = dueRecipients(envelope, state, nowMs, forced);
     deadlines.remove(id);
     if (due.length > 0) {
-      active.set(id, { envelope, state, open: new Set(due), removed: false });
-      return { envelope, state, due };
+      const message: DueMessage = { envelope, state, due };
+      active.set(id, { envelope, state, open: new Set(due), message });
+      return message;
     }
     const dueAtMs = firstDueAtMs(stored);
     if (dueAtMs !== undefined) {
@@ -198,17 +212,18 @@ export function createQueue(ports: QueuePorts): Queue {
   /** After an attempt: forgotten, or due again later. */
   function finish(id: string, entry: Active): void {
     active.delete(id);
-    if (entry.removed) return;
+    if (entry.message.removed) return;
     const dueAtMs = firstDueAtMs(entry);
     if (dueAtMs !== undefined) waitAgain(id, dueAtMs, entry.envelope);
   }
 
   async function record(id: string, entry: Active): Promise<void> {
     const last = entry.open.size === 0;
-    if (!isPending(entry.state) || (entry.removed && last)) return store.remove(id);
-    if (entry.state !== undefined) await store.settle(id, entry.state);
+    if (!isPending(entry.state) || (entry.message.removed && last)) return store.remove(id);
+    // Of one that is removed the store knows already that nobody is to be tried.
+    if (entry.state !== undefined && !entry.message.removed) await store.settle(id, entry.state);
     // The operator may have removed it while that was written.
-    if (entry.removed && last) await store.remove(id);
+    if (entry.message.removed && last) await store.remove(id);
   }
 
   /** Whether the store has it, readable or not. */
@@ -304,6 +319,9 @@ export function createQueue(ports: QueuePorts): Queue {
       wake = then;
       rouse();
     },
+    onRemove(then) {
+      takeBack = then;
+    },
     body: (id) => store.body(id),
     nextAttempt(envelope, attempts, retryAfterMs) {
       const nowMs = clock.now();
@@ -329,7 +347,7 @@ export function createQueue(ports: QueuePorts): Queue {
       const entry = active.get(id);
       if (entry === undefined) return;
       active.delete(id);
-      if (!entry.removed) waitAgain(id, clock.now() + delayMs, entry.envelope);
+      if (!entry.message.removed) waitAgain(id, clock.now() + delayMs, entry.envelope);
       else store.remove(id).catch((error: unknown) => log.error('queue.remove', { message: id, reason: String(error) }));
     },
     list,
@@ -345,17 +363,19 @@ export function createQueue(ports: QueuePorts): Queue {
     async remove(id) {
       const entry = active.get(id);
       if (entry !== undefined) {
-        if (entry.removed) return false;
-        entry.removed = true;
-        return true;
+        entry.message.removed = true;
+        if (takeBack?.(id) === false) return 'removed';
+        await store.settle(id, stateRemoved(entry));
+        return 'being-sent';
       }
       const reading = loading.get(id);
       if (reading !== undefined) reading.removed = true;
       const known = schedule.remove(id) || (await isStored(id));
       recent.drop(id);
       deadlines.remove(id);
-      if (known) await store.remove(id);
-      return known;
+      if (!known) return undefined;
+      await store.remove(id);
+      return 'removed';
     },
     sizes: () => ({ waiting: schedule.size, active: active.size, committing: committer.waitingMessages }),
     freeBytes: () => store.freeBytes(),

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import type { Config } from '@posthorn/config';
-import type { QueueListed } from '@posthorn/core/queue/queue';
+import type { QueueListed, Removal } from '@posthorn/core/queue/queue';
 import { askServer, NoServerError } from '../control/client.ts';
 import type { ControlParts, ControlRequest } from '../control/protocol.ts';
 import { CliError, CONFIG_OPTION, configOf, warn } from './common.ts';
@@ -61,9 +61,13 @@ export function addQueue(program: Command): void {
     .argument('<id>')
     .option(...CONFIG_OPTION)
     .action(async (id: string, options: Options) => {
-      const removed = await Array.fromAsync(ask(configOf(options), { ask: 'queue.remove', id }) as AsyncIterable<string>);
-      if (removed.length === 0) throw new CliError(`there is no message ${id} in the queue`);
-      process.stdout.write(`${id} is removed\n`);
+      const [removal] = await Array.fromAsync(ask(configOf(options), { ask: 'queue.remove', id }) as AsyncIterable<Removal>);
+      if (removal === undefined) throw new CliError(`there is no message ${id} in the queue`);
+      process.stdout.write(
+        removal === 'being-sent'
+          ? `${id} is being delivered now; it is forgotten if this attempt does not deliver it\n`
+          : `${id} is removed\n`,
+      );
     });
 }
 

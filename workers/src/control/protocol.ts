@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { QueueListed } from '@posthorn/core/queue/queue';
+import type { QueueListed, Removal } from '@posthorn/core/queue/queue';
 import type { ServerStatus } from '../server/questions.ts';
 
 export const CONTROL_VERSION = 1;
@@ -27,8 +27,8 @@ export interface ControlParts {
   'queue.show': QueueListed;
   /** How many became due. */
   'queue.retry': number;
-  /** The id that was removed; no part when there was none. */
-  'queue.remove': string;
+  /** No part when there was no such message. */
+  'queue.remove': Removal;
   /** A key that changed and counts only after a restart. */
   reload: string;
   status: ServerStatus;

@@ -60,7 +60,7 @@ async function* askStore(store: QueueStore, request: QueueRequest): AsyncGenerat
     case 'queue.remove':
       if ((await store.read(request.id)) !== undefined) {
         await store.remove(request.id);
-        yield request.id;
+        yield 'removed';
       }
       break;
   }

@@ -42,7 +42,10 @@ export async function* answerQuestion(question: ServerQuestion, about: Asked): A
       yield about.shards.reduce((sum, shard) => sum + shard.queue.retry(question.id ?? 'all'), 0);
       break;
     case 'queue.remove':
-      for (const shard of about.shards) if (await shard.queue.remove(question.id)) yield question.id;
+      for (const shard of about.shards) {
+        const removal = await shard.queue.remove(question.id);
+        if (removal !== undefined) yield removal;
+      }
       break;
     case 'status':
       yield await statusOf(about);

@@ -106,7 +106,7 @@ export class Destination {
   }
 
   submit(job: Job): void {
-    if (this.#draining) return job.done(undefined, this.hop.key);
+    if (this.#draining || job.due.removed) return job.done(undefined, this.hop.key);
     if (this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs) return this.#defer(job, this.#down.reply);
     insertRanked(this.#ready, job);
     this.pump();
@@ -118,6 +118,20 @@ export class Destination {
     if (at < 0) return;
     this.#ready.splice(at, 1);
     this.#endAll(job, result);
+  }
+
+  /** Gives back what waits of a message, also behind another one; what is being sent goes on. */
+  takeBack(id: string): void {
+    for (const job of this.#ready.filter(({ due }) => due.envelope.id === id)) {
+      this.#ready.splice(this.#ready.indexOf(job), 1);
+      job.done(undefined, this.hop.key);
+    }
+    for (const line of this.#lines.values()) {
+      const { next } = line;
+      if (next === undefined || next === 'preparing' || next.job.due.envelope.id !== id) continue;
+      line.next = undefined;
+      next.job.done(undefined, this.hop.key);
+    }
   }
 
   /** Gives ready messages to idle connections, and opens more where that is allowed. */
@@ -307,18 +321,24 @@ export class Destination {
       (prepared) => {
         this.#preparing--;
         line.connection.reserved = false;
-        this.#prepared(line, prepared);
+        if (job.due.removed) this.#notPrepared(line, () => job.done(undefined, this.hop.key));
+        else this.#prepared(line, prepared);
       },
       (error: unknown) => {
         this.#preparing--;
         line.connection.reserved = false;
-        line.next = undefined;
-        this.#defer(job, `451 4.3.0 the message could not be read: ${codeOf(error)}`);
-        if (line.connection.client.phase === 'idle') this.#feed(line);
-        else this.pump();
+        this.#notPrepared(line, () => this.#defer(job, `451 4.3.0 the message could not be read: ${codeOf(error)}`));
       },
     );
     return true;
+  }
+
+  /** What was made ready ends here, and its connection is free for another. */
+  #notPrepared(line: Line, end: () => void): void {
+    line.next = undefined;
+    end();
+    if (line.connection.client.phase === 'idle') this.#feed(line);
+    else this.pump();
   }
 
   #prepared(line: Line, prepared: Prepared): void {
@@ -377,8 +397,9 @@ export class Destination {
 
   /** Back to the front, in order. */
   #again(jobs: readonly Job[]): void {
-    if (this.#draining) for (const job of jobs) job.done(undefined, this.hop.key);
-    else this.#ready.unshift(...jobs);
+    const { done = [], again = [] } = Object.groupBy(jobs, ({ due }) => (this.#draining || due.removed ? 'done' : 'again'));
+    for (const job of done) job.done(undefined, this.hop.key);
+    this.#ready.unshift(...again);
     this.pump();
   }
 

@@ -6,6 +6,7 @@ import { isAscii } from 'node:buffer';
 import { isAscii as isAsciiText } from '../../wire/address.ts';
 import { convert, headersAreAscii, once, type Plan, survey } from '../convert/convert.ts';
 import type { Asked } from '../asked.ts';
+import type { DueMessage } from '../ports.ts';
 import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -14,6 +15,8 @@ import { splitByLimits } from './limits.ts';
 import type { SendableMessage } from './connection.ts';
 
 export interface Job extends Ranked {
+  /** The message, as the queue handed it out. */
+  readonly due: DueMessage;
   readonly reversePath: string;
   readonly recipients: readonly string[];
   readonly sizeBytes: number;

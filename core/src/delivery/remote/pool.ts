@@ -32,6 +32,8 @@ export interface Pool {
   submit(hop: RemoteHop, job: Job): void;
   /** Ends a job with this result for everybody if it waits for a connection still. */
   withdraw(job: Job, result: Result): void;
+  /** Gives back what waits of a message, also behind another one on its connection. */
+  takeBack(id: string): void;
   /** True when this hop was shed lately and has enough waiting: what is for it should come later. */
   isCongested(hop: RemoteHop): boolean;
   /** Gives back most of what waits for the destination that has most waiting, which is slow; it takes little for a while. */
@@ -130,6 +132,9 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
     submit,
     withdraw(job, result) {
       for (const destination of destinations.values()) destination.withdraw(job, result);
+    },
+    takeBack(id) {
+      for (const destination of destinations.values()) destination.takeBack(id);
     },
     isCongested: (hop) => destinations.get(hop.key)?.isCongested ?? false,
     shed(forMs) {
