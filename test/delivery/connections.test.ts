@@ -141,6 +141,16 @@ describe('connections', () => {
     expect(peer.connections).toBe(1);
   });
 
+  it('are tried where the operator says so, just after one could not be made: his retry put the mail off further', async () => {
+    const peer = await startPeer({
+      script: { banner: ({ connection }) => (connection === 0 ? { drop: '450 4.3.2 busy' } : undefined) },
+    });
+    const rig = startRigTo(peer);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 450 4.3.2 busy']);
+    expect(await rig.send({ to: ['b@y.test'] })).toEqual(['deferred: 450 4.3.2 busy']);
+    expect(await rig.send({ to: ['b@y.test'], forced: true })).toEqual([expect.stringMatching(/^delivered/)]);
+  });
+
   it('are not asked for again and again from a peer that takes only some', async () => {
     const peer = await startPeer({
       script: { banner: ({ connection }) => (connection > 1 ? { drop: '421 4.7.0 too many' } : undefined) },

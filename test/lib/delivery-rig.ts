@@ -20,6 +20,8 @@ export interface RigMessage {
   readonly envelope?: Partial<Envelope>;
   /** What came of earlier attempts. */
   readonly state?: DeliveryState;
+  /** The operator wants it tried. */
+  readonly forced?: true;
   /** It is taken as what is late, not as what is due. */
   readonly late?: boolean;
 }
@@ -195,7 +197,15 @@ export function makeRig(options: RigOptions = {}): Rig {
   });
   delivery.start();
 
-  function put({ from = 'sender@example.test', to, text = MESSAGE, envelope, state, late: isLate = false }: RigMessage): string {
+  function put({
+    from = 'sender@example.test',
+    to,
+    text = MESSAGE,
+    envelope,
+    state,
+    forced,
+    late: isLate = false,
+  }: RigMessage): string {
     const id = `id${++count}`;
     const body = typeof text === 'string' ? Buffer.from(text, 'latin1') : Buffer.from(text);
     bodies.set(id, body);
@@ -210,7 +220,7 @@ export function makeRig(options: RigOptions = {}): Rig {
       ...envelope,
     };
     envelopes.set(id, whole);
-    const due: DueMessage = { envelope: whole, state, due: whole.recipients.map((_, index) => index) };
+    const due: DueMessage = { envelope: whole, state, due: whole.recipients.map((_, index) => index), ...(forced && { forced }) };
     handedOut.set(id, due);
     (isLate ? late : waiting).push(due);
     wake();

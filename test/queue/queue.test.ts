@@ -172,7 +172,7 @@ test('the operator can have one or all tried now, whoever is pending', async () 
   expect(rig.queue.retry('nobody')).toBe(0);
   expect(rig.queue.retry('b')).toBe(1);
   const [due] = await rig.queue.takeDue(5);
-  expect([due!.envelope.id, due!.due]).toEqual(['b', [1]]);
+  expect([due!.envelope.id, due!.due, due!.forced]).toEqual(['b', [1], true]);
   await rig.queue.settle('b', [rig.defer(1, 50_000)]);
   expect(rig.queue.retry('all')).toBe(2);
   expect(idsOf(await rig.queue.takeDue(5)).sort()).toEqual(['a', 'b']);

@@ -15,6 +15,8 @@ export interface DueMessage {
   readonly state: DeliveryState | undefined;
   /** Indices of `envelope.recipients` to try now. */
   readonly due: readonly number[];
+  /** The operator wants it tried now, whatever is known of its next hop. */
+  readonly forced?: true;
   /** The operator removed it since: nothing more of it is to go out, and nobody is to be told of it. */
   removed?: true;
 }
@@ -45,15 +47,15 @@ export interface Active {
   agreed?: Agreed;
 }
 
-/**
- * Which recipients to try now.
- * @param forced everyone who is pending, whatever their time
- */
-export function dueRecipients(envelope: Envelope, state: DeliveryState | undefined, nowMs: number, forced: boolean): number[] {
+/** Why a message is handed out: its time has come, the time of BY is over, or the operator wants it tried. */
+export type Reason = 'due' | 'late' | 'forced';
+
+/** Which recipients to try now; where it is not their time that counts, everyone who is pending. */
+export function dueRecipients(envelope: Envelope, state: DeliveryState | undefined, nowMs: number, reason: Reason): number[] {
   if (state === undefined) return envelope.recipients.map((_, index) => index);
   const due: number[] = [];
   for (const [index, recipient] of state.recipients.entries()) {
-    if (recipient.status === 'pending' && (forced || recipient.nextAttemptAtMs <= nowMs)) due.push(index);
+    if (recipient.status === 'pending' && (reason !== 'due' || recipient.nextAttemptAtMs <= nowMs)) due.push(index);
   }
   return due;
 }

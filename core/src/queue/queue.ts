@@ -9,7 +9,16 @@ import type { Clock } from '../mail/clock.ts';
 import { type Envelope, releasedAtMs } from '../mail/envelope.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import { type Active, applyOutcomes, type DueMessage, dueRecipients, isPending, type Outcome, stateRemoved } from './active.ts';
+import {
+  type Active,
+  applyOutcomes,
+  type DueMessage,
+  dueRecipients,
+  isPending,
+  type Outcome,
+  type Reason,
+  stateRemoved,
+} from './active.ts';
 import { type CommitLimits, type Committed, createCommitter, defaultCommitLimits, toStoreError } from './commit.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createRecentEnvelopes } from './recent.ts';
@@ -171,14 +180,14 @@ export function createQueue(ports: QueuePorts): Queue {
   }
 
   /** Reads a message that was taken from the schedule and hands it out; undefined when there is nothing to deliver. */
-  async function load({ id, wish }: Taken, forced: boolean, nowMs: number): Promise<DueMessage | undefined> {
+  async function load({ id, wish }: Taken, reason: Reason, nowMs: number): Promise<DueMessage | undefined> {
     const reading = { removed: false };
     loading.set(id, reading);
     try {
       const stored = await store.read(id);
       if (reading.removed) return undefined;
       if (stored === undefined) log.warn('queue.vanished', { message: id });
-      return stored && handOut(id, stored, forced, nowMs);
+      return stored && handOut(id, stored, reason, nowMs);
     } catch (error) {
       if (reading.removed) return undefined;
       const cause = toStoreError(error);
@@ -192,12 +201,12 @@ export function createQueue(ports: QueuePorts): Queue {
     }
   }
 
-  function handOut(id: string, stored: StoredMessage, forced: boolean, nowMs: number): DueMessage | undefined {
+  function handOut(id: string, stored: StoredMessage, reason: Reason, nowMs: number): DueMessage | undefined {
     const { envelope, state } = stored;
-    const due = dueRecipients(envelope, state, nowMs, forced);
+    const due = dueRecipients(envelope, state, nowMs, reason);
     deadlines.remove(id);
     if (due.length > 0) {
-      const message: DueMessage = { envelope, state, due };
+      const message: DueMessage = reason === 'forced' ? { envelope, state, due, forced: true } : { envelope, state, due };
       active.set(id, { envelope, state, open: new Set(due), message });
       return message;
     }
@@ -287,12 +296,12 @@ export function createQueue(ports: QueuePorts): Queue {
         while (taken.length + reads.length < limit) {
           const next = schedule.take(nowMs);
           if (next === undefined) break;
-          const forced = next.dueAtMs === FORCED_MS;
+          const reason = next.dueAtMs === FORCED_MS ? 'forced' : 'due';
           const envelope = recent.take(next.id);
           if (envelope === undefined) {
-            reads.push(load(next, forced, nowMs));
+            reads.push(load(next, reason, nowMs));
           } else {
-            const message = handOut(next.id, { envelope, state: undefined }, forced, nowMs);
+            const message = handOut(next.id, { envelope, state: undefined }, reason, nowMs);
             if (message !== undefined) taken.push(message);
           }
         }
@@ -310,7 +319,7 @@ export function createQueue(ports: QueuePorts): Queue {
       const late = await Promise.all(
         ids.map((id) => {
           recent.drop(id);
-          return load({ id, dueAtMs: nowMs, wish: NO_WISH }, true, nowMs);
+          return load({ id, dueAtMs: nowMs, wish: NO_WISH }, 'late', nowMs);
         }),
       );
       return late.filter((one) => one !== undefined);

@@ -7,7 +7,7 @@
  * - *other host*: a message that a host cannot take for what it does not offer goes to the others of its domain.
  * - *cap*: a destination that refuses one more connection gets no more for a while than it has.
  * - *down*: when none could be reached, everything ready for it and what comes in the next minute is deferred at once,
- *   with that reason.
+ *   with that reason, but what the operator wants tried.
  * - *limits*: what a host announces of them is kept (RFC 9422): sessions end in time, recipients are split.
  * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
@@ -107,7 +107,8 @@ export class Destination {
 
   submit(job: Job): void {
     if (this.#draining || job.due.removed) return job.done(undefined, this.hop.key);
-    if (this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs) return this.#defer(job, this.#down.reply);
+    const isDown = this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs;
+    if (isDown && !job.due.forced) return this.#defer(job, this.#down!.reply);
     insertRanked(this.#ready, job);
     this.pump();
   }
