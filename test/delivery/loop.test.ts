@@ -153,6 +153,53 @@ describe('routes', () => {
     expect([one.messages.length, two.messages.length]).toEqual([1, 1]);
   });
 
+  /** With two connections to a host at most, and so many in all. */
+  const limitedTo = (first: Sink, other: Sink, deliveryConcurrency: number) => (tls: 'never' | 'opportunistic') => ({
+    domains: {},
+    queue: { priorityStep: 60_000, warnAfter: null, giveUpAfter: 432_000_000, maxReturnBytes: 262_144 },
+    throughput: { deliveryConcurrency, deliveryConcurrencyPerDestination: 2 },
+    relay: {
+      via: `smtp://127.0.0.1:${first.port}`,
+      routes: [{ to: 'other.test', via: `smtp://127.0.0.1:${other.port}` }],
+      port: 25,
+      tls,
+      mtaSts: false,
+      convertSigned: false,
+    },
+  });
+
+  it('lift no limit on reload: each one let as many connections more go to a host as it may have', async () => {
+    const [held, other] = [await sinkOf({ dot: ({ connection }) => (connection < 2 ? 'silent' : undefined) }), await sinkOf()];
+    const config = limitedTo(held, other, 10);
+    const rig = startRig({ config: config('never'), timeouts: { dotMs: 1_500 } });
+    // Two are sent, each with another one behind it.
+    for (let sent = 0; sent < 4; sent++) rig.put({ to: ['b@y.test'] });
+    await expect.poll(() => held.commands).toContain('1 DATA');
+    for (const tls of ['never', 'opportunistic'] as const) {
+      rig.delivery.reload(config(tls));
+      rig.put({ to: ['c@y.test'] });
+      // It goes its way after the one that has to wait.
+      await rig.send({ to: ['d@other.test'] });
+      expect(held.connections).toBe(2);
+    }
+    // Nothing had changed at the first reload.
+    expect(other.connections).toBe(2);
+    // The places of those that end are taken again.
+    await held.waitFor(1);
+    expect(rig.events).toContain('delivery.deferred');
+  });
+
+  it('have what is under way counted in all after a reload', async () => {
+    const [held, other] = [await sinkOf({ dot: 'silent' }), await sinkOf()];
+    const config = limitedTo(held, other, 1);
+    const rig = startRig({ config: config('never'), timeouts: { dotMs: 300 } });
+    rig.put({ to: ['a@y.test'] });
+    await expect.poll(() => held.commands).toContain('0 DATA');
+    rig.delivery.reload(config('opportunistic'));
+    await rig.send({ to: ['d@other.test'] });
+    expect(rig.events.filter((event) => event.startsWith('delivery.'))).toEqual(['delivery.deferred', 'delivery.delivered']);
+  });
+
   it('hold everything while the concurrency is 0', async () => {
     const throughput = { deliveryConcurrency: 0, deliveryConcurrencyPerDestination: 5 };
     const rig = startRig({ config: { throughput } });

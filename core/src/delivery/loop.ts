@@ -5,6 +5,7 @@
  * untried for a while, so that it does not stop the others. What becomes of a message is `settle`'s; what cannot be
  * tried is released to the queue. Nothing here throws after the start.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { askDeliverStage } from './ask.ts';
 import { askedOf } from './asked.ts';
 import { Attempt, groupByHop } from './attempt.ts';
@@ -38,7 +39,10 @@ export interface DeliveryOptions {
 export interface Delivery {
   /** From now on mail goes out. */
   start(): void;
-  /** New routes and limits: what is under way ends as it began. @throws TypeError for routes that are none */
+  /**
+   * New routes and limits: what is under way ends as it began, and counts; connections are kept where nothing changed.
+   * @throws TypeError for routes that are none
+   */
   reload(config: DeliveryConfig): void;
   /** Begins nothing more; resolves when all that runs has ended, or was ended after `graceMs`. */
   drain(graceMs: number): Promise<void>;
@@ -65,13 +69,25 @@ const NO_PLACE: Result = { outcome: 'deferred', reply: '451 4.4.7 no connection 
 /** What is left after everything was ended gets this long to settle. */
 const LAST_MS = 2_000;
 
+/** What the connections of a pool rest on: while that is the same they are kept. */
+const basisOf = ({ throughput, relay, domains }: DeliveryConfig): unknown => ({
+  connections: [throughput.deliveryConcurrency, throughput.deliveryConcurrencyPerDestination],
+  relay,
+  domains: Object.entries(domains).map(([domain, { deliver }]) => [domain, deliver]),
+});
+
+const sumOf = (pools: Iterable<Pool>, count: (pool: Pool) => number): number => {
+  let sum = 0;
+  for (const one of pools) sum += count(one);
+  return sum;
+};
+
 export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): Delivery {
   const { queue, clock, hooks, counters } = ports;
   const { hostname } = options;
   const settle = createSettle(ports, hostname, () => noticePolicy);
   const local = createLocalLane(ports, () => Math.min(MAX_LOCAL, concurrency));
   let route: Router;
-  let pool: Pool;
   const oldPools = new Set<Pool>();
   let concurrency = 0;
   let priorityStepMs = 0;
@@ -93,8 +109,11 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
     noticePolicy = notices;
     concurrency = throughput.deliveryConcurrency;
     maxInFlight = Math.min(MAX_IN_FLIGHT, Math.max(MIN_IN_FLIGHT, concurrency * IN_FLIGHT_PER_CONNECTION));
+  }
+
+  function makePool({ throughput, ...rules }: DeliveryConfig): Pool {
     const { timeouts, random } = options;
-    pool = createPool(
+    const made = createPool(
       {
         hostname,
         concurrency: Math.max(1, concurrency),
@@ -109,10 +128,20 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         random: random ?? Math.random,
         clock,
         log: ports.log,
+        held: {
+          inAll: () => sumOf(oldPools, (one) => one.sizes().connections),
+          to: (key) => sumOf(oldPools, (one) => one.connectionsTo(key)),
+        },
+        freed() {
+          if (oldPools.has(made)) pool.pump();
+        },
       },
     );
+    return made;
   }
   configure(options.config);
+  let basis = basisOf(options.config);
+  let pool = makePool(options.config);
 
   const mayTake = (): boolean => started && !draining && concurrency > 0 && inFlight.size < maxInFlight;
 
@@ -347,11 +376,16 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
       queue.onDue(() => void take());
     },
     reload(config) {
-      const before = pool;
       configure(config);
-      for (const one of oldPools) if (one.sizes().connections === 0) oldPools.delete(one);
-      oldPools.add(before);
-      before.drain();
+      const newBasis = basisOf(config);
+      if (!isDeepStrictEqual(newBasis, basis)) {
+        basis = newBasis;
+        for (const one of oldPools) if (one.sizes().connections === 0) oldPools.delete(one);
+        const before = pool;
+        oldPools.add(before);
+        pool = makePool(config);
+        before.drain();
+      }
       local.pump();
       void take();
     },

@@ -38,6 +38,8 @@ export interface DestinationHost extends OpenerPorts {
   /** A connection may be opened; else `pump` is called when one may. */
   acquire(destination: Destination): boolean;
   release(): void;
+  /** Connections to the same hop that are held beside its own. */
+  heldOf(destination: Destination): number;
   /** QUIT was said on a connection. @returns true when its place may be released before the answer; `left` follows that */
   leaves(): boolean;
   left(): void;
@@ -105,6 +107,11 @@ export class Destination {
     return this.#ready.length;
   }
 
+  /** Places that it takes. */
+  get connections(): number {
+    return this.#lines.size + this.#opening - this.#leaving;
+  }
+
   submit(job: Job): void {
     if (this.#draining || job.due.removed) return job.done(undefined, this.hop.key);
     const isDown = this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs;
@@ -156,7 +163,8 @@ export class Destination {
     const all = this.#lines.size + this.#opening;
     // A peer that took so many and no more counts those that leave as well.
     if (all >= this.#cap.connections && clock.monotonic() < this.#cap.untilMs) return false;
-    return all - this.#leaving < (this.#answered ? options.connections : 1);
+    const own = this.connections;
+    return own < (this.#answered ? options.connections : 1) && own + this.#host.heldOf(this) < options.connections;
   }
 
   /** Gives back what waits beyond one message for each connection, and takes little for a while. */

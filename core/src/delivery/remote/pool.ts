@@ -25,7 +25,20 @@ export interface PoolOptions {
   readonly timeouts?: Partial<ClientTimeouts>;
 }
 
-export type PoolPorts = Omit<MxPorts, 'hostname'> & Pick<OpenerPorts, 'clock' | 'sts' | 'log'>;
+/** Connections that pools before this one hold still: they count as its own. */
+export interface Held {
+  inAll(): number;
+  /** @param key of the hop */
+  to(key: string): number;
+}
+
+export type PoolPorts = Omit<MxPorts, 'hostname'> &
+  Pick<OpenerPorts, 'clock' | 'sts' | 'log'> & {
+    /** None when absent. */
+    readonly held?: Held;
+    /** A place has become free. */
+    readonly freed?: () => void;
+  };
 
 export interface Pool {
   /** Sends a message when its turn comes; the job hears what became of it. */
@@ -39,6 +52,10 @@ export interface Pool {
   /** Gives back most of what waits for the destination that has most waiting, which is slow; it takes little for a while. */
   shed(forMs: number): void;
   sizes(): { readonly destinations: number; readonly connections: number; readonly idle: number };
+  /** Places that a hop takes. */
+  connectionsTo(key: string): number;
+  /** Something of what is held elsewhere is free. */
+  pump(): void;
   /** Takes nothing more: jobs not begun are given back untried, running ones finish. */
   drain(): void;
   /** Ends everything now. */
@@ -57,6 +74,8 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
   let open = 0;
   let leaving = 0;
   let draining = false;
+
+  const hasPlace = (): boolean => open + (ports.held?.inAll() ?? 0) < options.concurrency;
 
   const settings: DestinationOptions = {
     hostname: options.hostname,
@@ -77,7 +96,7 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
     options: settings,
     acquire(destination) {
       if (draining) return false;
-      if (open < options.concurrency) {
+      if (hasPlace()) {
         open++;
         return true;
       }
@@ -94,11 +113,13 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
       open--;
       // One that no longer needs a connection leaves the place to the next.
       for (const next of waiting) {
-        if (open >= options.concurrency) return;
+        if (!hasPlace()) break;
         waiting.delete(next);
         next.pump();
       }
+      ports.freed?.();
     },
+    heldOf: (destination) => ports.held?.to(destination.hop.key) ?? 0,
     leaves() {
       if (leaving >= Math.max(MOST_LEAVING, options.concurrency)) return false;
       leaving++;
@@ -141,6 +162,10 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
       let largest: Destination | undefined;
       for (const one of destinations.values()) if (one.waiting > (largest?.waiting ?? 0)) largest = one;
       largest?.shed(forMs);
+    },
+    connectionsTo: (key) => destinations.get(key)?.connections ?? 0,
+    pump() {
+      for (const destination of destinations.values()) destination.pump();
     },
     sizes: () => ({ destinations: destinations.size, connections: open, idle: idle.size }),
     drain() {
