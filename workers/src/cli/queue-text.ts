@@ -1,8 +1,30 @@
 /** How `posthorn queue` shows messages to a person. Pure; control characters of envelopes never reach the terminal. */
 import type { QueueEntry, QueueListed } from '@posthorn/core/queue/queue';
+import type { RecipientState } from '@posthorn/core/queue/store';
 
-/** @returns one line: id, age, size, sender, how many recipients are left, when the next attempt is, or until when it is held. */
-export function listLine(entry: QueueListed, nowMs: number): string {
+/** Recipients of a message that `list` shows: a list of mail to thousands stays readable. */
+const LISTED_RECIPIENTS = 3;
+
+/**
+ * @returns a line with id, age, size, sender, how many recipients are left, when the next attempt is, or until when it is held;
+ * once it was tried, a line beneath it for each of the first recipients that are left, with the last reply
+ */
+export function listText(entry: QueueListed, nowMs: number): string {
+  if (entry.kind === 'damaged') return listLine(entry, nowMs);
+  const { envelope, state, active } = entry.message;
+  if (state === undefined) return listLine(entry, nowMs);
+  const lines: string[] = [];
+  let more = 0;
+  for (const [index, one] of state.recipients.entries()) {
+    if (one.status !== 'pending') continue;
+    if (lines.length >= LISTED_RECIPIENTS) more++;
+    else lines.push(plain(`  ${envelope.recipients[index]?.address}: ${reasonText(one)}${nextText(one, active, nowMs)}\n`));
+  }
+  if (more > 0) lines.push(`  and ${more} more\n`);
+  return listLine(entry, nowMs) + lines.join('');
+}
+
+function listLine(entry: QueueListed, nowMs: number): string {
   if (entry.kind === 'damaged') return plain(`damaged  ${entry.where}: ${entry.reason}\n`);
   const { envelope, state } = entry.message;
   const pending = envelope.recipients.filter((_, index) => (state?.recipients[index]?.status ?? 'pending') === 'pending');
@@ -34,10 +56,32 @@ export function describeMessage(entry: QueueListed, nowMs: number): string {
   for (const [index, recipient] of envelope.recipients.entries()) {
     const one = state?.recipients[index];
     const where = recipient.mailbox === undefined ? '' : ` (mailbox ${recipient.mailbox})`;
-    const tried = one === undefined || one.attempts === 0 ? 'not tried yet' : `${one.status} after ${one.attempts} attempts`;
-    lines.push(`to        ${recipient.address}${where}: ${tried}${one?.reply === undefined ? '' : `: ${one.reply}`}`);
+    const became = one === undefined ? 'not tried yet' : statusText(one) + nextText(one, entry.message.active, nowMs);
+    lines.push(`to        ${recipient.address}${where}: ${became}`);
   }
   return `${lines.map(plain).join('\n')}\n`;
+}
+
+/** Why a recipient waits. */
+function reasonText({ owed, reply }: RecipientState): string {
+  if (owed !== undefined) return 'delivered; its sender has still to be told';
+  return reply ?? 'not tried yet';
+}
+
+function statusText(one: RecipientState): string {
+  const { status, attempts, reply, owed } = one;
+  if (owed !== undefined || attempts === 0) return reasonText(one);
+  const tried = `${status} after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
+  return reply === undefined ? tried : `${tried}: ${reply}`;
+}
+
+/** When a recipient that waits is looked at next; nothing of one that does not, nor while the message is being delivered. */
+function nextText({ status, nextAttemptAtMs }: RecipientState, active: boolean, nowMs: number): string {
+  return status !== 'pending' || active ? '' : `; ${dueText(nextAttemptAtMs, nowMs)}`;
+}
+
+function dueText(atMs: number, nowMs: number): string {
+  return atMs <= nowMs ? 'due now' : `next attempt in ${describeSpan(atMs - nowMs)}`;
 }
 
 function whenText({ active, nextAttemptAtMs, envelope, state }: QueueEntry, nowMs: number): string {
@@ -45,7 +89,7 @@ function whenText({ active, nextAttemptAtMs, envelope, state }: QueueEntry, nowM
   if (state === undefined && envelope.hold !== undefined && nextAttemptAtMs > nowMs) {
     return `held until ${new Date(nextAttemptAtMs).toISOString()}, for ${describeSpan(nextAttemptAtMs - nowMs)}`;
   }
-  return nextAttemptAtMs <= nowMs ? 'due now' : `next attempt in ${describeSpan(nextAttemptAtMs - nowMs)}`;
+  return dueText(nextAttemptAtMs, nowMs);
 }
 
 /** @returns a length of time in its two largest units: `3h 5m`. */

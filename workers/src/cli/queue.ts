@@ -8,7 +8,7 @@ import type { QueueListed, Removal } from '@posthorn/core/queue/queue';
 import { askServer, NoServerError } from '../control/client.ts';
 import type { ControlParts, ControlRequest } from '../control/protocol.ts';
 import { CliError, CONFIG_OPTION, configOf, warn } from './common.ts';
-import { describeMessage, listLine } from './queue-text.ts';
+import { describeMessage, listText } from './queue-text.ts';
 
 interface Options {
   readonly config?: string;
@@ -27,7 +27,7 @@ export function addQueue(program: Command): void {
       let count = 0;
       for await (const entry of ask(configOf(options), { ask: 'queue.list' })) {
         count += 1;
-        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : listLine(entry, Date.now()));
+        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : listText(entry, Date.now()));
       }
       if (count === 0 && options.json !== true) process.stdout.write('the queue is empty\n');
     });
