@@ -46,8 +46,11 @@ test('list shows the first of many recipients, and nothing that a terminal could
   ]);
 });
 
-test('while it is being delivered no next attempt is named', () => {
-  expect(linesOf(listText(messageTo([waiting], true), NOW))[1]).toBe('  r0@y.test: 451 4.7.1 greylisted');
+test('while it is in delivery no next attempt is named, nor is it said to be sent: it may stand in line', () => {
+  expect(linesOf(listText(messageTo([waiting], true), NOW))).toEqual([
+    'm1  1m old  58 bytes  a@x.test -> r0@y.test  in delivery: being sent, or in line',
+    '  r0@y.test: 451 4.7.1 greylisted',
+  ]);
 });
 
 test('show has the next attempt of each recipient', () => {

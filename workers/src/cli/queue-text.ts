@@ -85,7 +85,8 @@ function dueText(atMs: number, nowMs: number): string {
 }
 
 function whenText({ active, nextAttemptAtMs, envelope, state }: QueueEntry, nowMs: number): string {
-  if (active) return 'being delivered';
+  // Handed out to delivery, which sends few of them at a time.
+  if (active) return 'in delivery: being sent, or in line';
   if (state === undefined && envelope.hold !== undefined && nextAttemptAtMs > nowMs) {
     return `held until ${new Date(nextAttemptAtMs).toISOString()}, for ${describeSpan(nextAttemptAtMs - nowMs)}`;
   }

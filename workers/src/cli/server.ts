@@ -35,5 +35,5 @@ export function addServer(program: Command): void {
 
 function describe({ slot, pid, connections, rssBytes, messageBytes, waiting, active }: ServerStatus): string {
   const mebi = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MiB`;
-  return `process ${slot} (pid ${pid}): ${connections} connections, ${waiting} messages wait, ${active} being delivered, ${mebi(rssBytes)} memory, ${mebi(messageBytes)} for messages\n`;
+  return `process ${slot} (pid ${pid}): ${connections} connections, ${waiting} messages wait, ${active} in delivery (being sent, or in line), ${mebi(rssBytes)} memory, ${mebi(messageBytes)} for messages\n`;
 }
