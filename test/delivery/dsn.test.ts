@@ -168,6 +168,17 @@ describe('an alias for several', () => {
   });
 });
 
+describe('an alias for several, in mail that was let go before its time', () => {
+  it('is told of as expanded: what the command wrote without a server was taken for an attempt that had told so', async () => {
+    const rig = rigTo(await hop(['DSN']));
+    const member = { original: 'team@x.test', notify: ['success'], expanded: true } as const;
+    const recipients = ['a@y.test', 'b@y.test'].map((address) => ({ address, ...member }));
+    const state = { recipients: recipients.map(() => ({ status: 'pending', attempts: 0, nextAttemptAtMs: 1 }) as const) };
+    await rig.send({ to: [], envelope: { recipients }, state });
+    expect(actions(rig)).toEqual(['expanded']);
+  });
+});
+
 describe('an alias for several of whom nobody can be reached', () => {
   it('is told of as expanded when the store takes notices again: it was forgotten with the last of them', async () => {
     const sink = await hop([], { RCPT: '550 5.1.1 nobody' });

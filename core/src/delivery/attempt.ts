@@ -72,7 +72,11 @@ export class Attempt {
     this.due = due;
     const { deliverBy } = due.envelope;
     this.#isTimeless = deliverBy === undefined || deliverBy.atMs <= nowMs;
-    this.tellsExpansions = due.state === undefined || due.state.recipients.some(({ unexpanded }) => unexpanded === true);
+    // An operator who let it go before its time leaves a state, and no attempt.
+    this.tellsExpansions =
+      due.state === undefined ||
+      due.state.recipients.every(({ attempts }) => attempts === 0) ||
+      due.state.recipients.some(({ unexpanded }) => unexpanded === true);
   }
 
   get envelope(): Envelope {
