@@ -3,7 +3,7 @@ import type { Envelope } from '@posthorn/core/mail/envelope';
 import { systemClock } from '@posthorn/core/mail/system-clock';
 import { StoreError } from '@posthorn/core/queue/store';
 import { describe, expect, it } from 'vitest';
-import type { Rig } from '../lib/delivery-rig.ts';
+import { MESSAGE, type Rig, type RigMessage } from '../lib/delivery-rig.ts';
 import { actions, ask, asked, hop, HOUR, rigTo } from '../lib/dsn-rig.ts';
 
 describe('to a host with DSN', () => {
@@ -330,12 +330,29 @@ it('everybody who gets nothing is told of, however many they are, in several not
   for (const address of to) expect(rig.bounces.some(({ text }) => text.includes(`rfc822; ${address}\r\n`))).toBe(true);
 });
 
-it('a sender is told of a message that is damaged on the disk and given up, with what can be read of it', async () => {
-  const rig = rigTo(await hop([]), { bodyError: new StoreError('PH_STORE_DAMAGED', 'checksum'), maxAttempts: 1 });
-  const results = await rig.send({ to: ['b@y.test'], envelope: { ret: 'full' } });
-  expect(results).toEqual([
-    expect.stringMatching(/^failed: 451 4\.4\.7 given up, at last: 451 4\.3\.0 the message could not be read/),
-  ]);
-  expect(rig.bounces[0]?.text).toMatch(/Status: 4\.4\.7\r\n[^]*Content-Type: text\/rfc822-headers\r\n\r\nSubject: hello\r\n/);
-  expect(rig.events).toContain('delivery.bounce.damaged');
+describe('a message that is damaged on the disk', () => {
+  const damaged = { bodyError: new StoreError('PH_STORE_DAMAGED', 'checksum') };
+  const large = `${MESSAGE}${'x'.repeat(70)}\r\n`.repeat(2000);
+  const toAlice = { recipients: [{ address: 'alice@me.test', mailbox: 'alice' }] };
+
+  it.each<[string, RigMessage]>([
+    ['small', { to: ['b@y.test'] }],
+    ['streamed', { to: ['b@y.test'], text: large }],
+    ['for a mailbox', { to: [], envelope: toAlice }],
+  ])('%s: its sender is told at once, with what can be read of it; it was tried until its time was over', async (_, message) => {
+    const rig = rigTo(await hop([]), damaged);
+    const results = await rig.send({ ...message, envelope: { ...message.envelope, ret: 'full' } });
+    expect(results).toEqual(['failed: 554 5.3.0 the message is damaged on the disk of this server']);
+    expect(rig.bounces[0]?.text).toMatch(/Status: 5\.3\.0\r\n[^]*Content-Type: text\/rfc822-headers\r\n\r\nSubject: hello\r\n/);
+    expect(rig.events).toContain('delivery.damaged');
+    // Of a large one its header is read, and no more.
+    if (message.text === undefined) expect(rig.events).toContain('delivery.bounce.damaged');
+    expect(rig.mailboxes.size).toBe(0);
+  });
+
+  it('fails nobody when its store cannot be read for now', async () => {
+    const rig = rigTo(await hop([]), { bodyError: new StoreError('PH_STORE_FAILED', 'disk') });
+    const results = await rig.send({ to: ['b@y.test'] });
+    expect(results).toEqual(['deferred: 451 4.3.0 the message could not be read: PH_STORE_FAILED']);
+  });
 });

@@ -11,6 +11,7 @@ import { askedOf } from './asked.ts';
 import { Attempt, groupByHop } from './attempt.ts';
 import { sortOut } from './beforehand.ts';
 import { createLocalLane } from './local.ts';
+import { failDamaged, noticing } from './damage.ts';
 import type { NoticePolicy } from './notice/events.ts';
 import type { DeliveryPorts, DueMessage } from './ports.ts';
 import type { ClientTimeouts } from './remote/connection.ts';
@@ -262,14 +263,17 @@ export function createDelivery(ports: DeliveryPorts, options: DeliveryOptions): 
         return all({ outcome: 'failed', reply: hop.reply });
       case 'mailbox': {
         const recipient = envelope.recipients[indices[0]!]!.address;
-        const body = (): AsyncIterable<Uint8Array> => queue.body(envelope.id);
+        let damage: string | undefined;
+        const body = (): AsyncIterable<Uint8Array> => noticing(queue.body(envelope.id), (found) => (damage = found));
+        const ended = (result: Result): Result =>
+          damage === undefined ? result : failDamaged(ports.log, envelope.id, damage, [result])[0]!;
         return local.submit({
           envelope,
           mailbox: hop.mailbox,
           recipient,
           rank,
           body,
-          done: (result) => (result === undefined ? done(undefined, hop.key) : all(result)),
+          done: (result) => (result === undefined ? done(undefined, hop.key) : all(ended(result))),
         });
       }
       default:

@@ -12,6 +12,7 @@
  * - *shed*: when it holds up everything else, what waits for it goes back to the queue for a while.
  * Each job ends in exactly one call of its `done`; nothing here throws.
  */
+import { damageIn, failDamaged } from '../damage.ts';
 import { insertRanked } from '../rank.ts';
 import type { Result } from '../reply.ts';
 import { type RemoteHop, withoutHost } from '../route.ts';
@@ -206,10 +207,15 @@ export class Destination {
     return {
       idle: () => this.#feed(line),
       following: () => this.#following(line),
-      finished: (_, message, results) => (message as Prepared).job.done(results, connection.name),
+      finished: (_, message, results) => this.#finished((message as Prepared).job, results, connection.name),
       leaving: () => this.#leaves(line),
       ended: (_, end) => this.#lost(line, end),
     };
+  }
+
+  #finished(job: Job, results: readonly Result[], peer: string): void {
+    const { damage, due } = job;
+    job.done(damage === undefined ? results : failDamaged(this.#host.log, due.envelope.id, damage, results), peer);
   }
 
   #unreachable(reply: string, permanent: boolean): void {
@@ -336,7 +342,10 @@ export class Destination {
       (error: unknown) => {
         this.#preparing--;
         line.connection.reserved = false;
-        this.#notPrepared(line, () => this.#defer(job, `451 4.3.0 the message could not be read: ${codeOf(error)}`));
+        job.damage ??= damageIn(error);
+        const result: Result = { outcome: 'deferred', reply: `451 4.3.0 the message could not be read: ${codeOf(error)}` };
+        const results = job.recipients.map(() => result);
+        this.#notPrepared(line, () => this.#finished(job, results, this.hop.key));
       },
     );
     return true;

@@ -6,6 +6,7 @@ import { isAscii } from 'node:buffer';
 import { isAscii as isAsciiText } from '../../wire/address.ts';
 import { convert, headersAreAscii, once, type Plan, survey } from '../convert/convert.ts';
 import type { Asked } from '../asked.ts';
+import { noticing } from '../damage.ts';
 import type { DueMessage } from '../ports.ts';
 import type { Ranked } from '../rank.ts';
 import type { Result } from '../reply.ts';
@@ -39,6 +40,8 @@ export interface Job extends Ranked {
   split(parts: readonly (readonly number[])[]): Job[];
   /** Connections that broke before the peer said anything of the message. */
   tries: number;
+  /** What was found wrong with its bytes while they were read. */
+  damage?: string | undefined;
 }
 
 export interface Prepared extends SendableMessage {
@@ -83,7 +86,8 @@ async function readWhole(body: AsyncIterable<Uint8Array>, sizeBytes: number): Pr
 export async function prepare(job: Job, peer: Capabilities, convertsSealed: boolean): Promise<Prepared> {
   const { reversePath, recipients, sizeBytes, eightBit, binary, smtpUtf8, priority, requireTls, asked } = job;
   const content = sizeBytes <= WHOLE_BODY_BYTES ? await readWhole(job.body(), sizeBytes) : undefined;
-  const body = content === undefined ? () => job.body() : () => once(content);
+  const noted = (damage: string): void => void (job.damage = damage);
+  const body = content === undefined ? () => noticing(job.body(), noted) : () => once(content);
   const asItIs = {
     job,
     reversePath,
