@@ -309,6 +309,20 @@ describe('a message that the operator removes', () => {
     expect(rig.bounces).toEqual([]);
   });
 
+  it('is told of where it was delivered all the same, and that was asked for', async () => {
+    let id = '';
+    const sink = await sinkOf({
+      dot: () => {
+        expect(rig.remove(id)).toBe(true);
+        return undefined;
+      },
+    });
+    const rig = startRig({ config: { relay: { via: `smtp://127.0.0.1:${sink.port}` } } });
+    id = rig.put({ to: [], envelope: { recipients: [{ address: 'b@y.test', notify: ['success'] }] } });
+    expect(await rig.outcomes(id)).toMatchObject([{ outcome: 'delivered' }]);
+    expect(rig.bounces[0]?.text).toContain('Action: relayed');
+  });
+
   it('is not sent again when its connection breaks before a word on it', async () => {
     let id = '';
     const sink = await sinkOf({

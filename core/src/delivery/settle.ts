@@ -71,8 +71,6 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** @throws StoreError when the notice could not be stored */
   async function notify(attempt: Attempt, items: readonly Item[]): Promise<void> {
-    // The operator took it back: its sender is told no more of it.
-    if (attempt.due.removed === true) return;
     for (let at = 0; at < items.length; at += MAX_TOLD) await notifyOnce(attempt, items.slice(at, at + MAX_TOLD));
   }
 
@@ -93,7 +91,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   /** Tells of failures. @returns what the queue is told: as decided, or put off where the sender cannot be told yet */
   async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const failed = decided.filter(hasFailed);
-    const heard = mayNotify(attempt.envelope) ? failed : [];
+    // Of what the operator removed its sender is told no more, but of those who have it.
+    const heard = mayNotify(attempt.envelope) && !attempt.due.removed ? failed : [];
     const items = heard.flatMap(({ one, outcome, ended }): Item[] => {
       const told = failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended);
       return told === undefined ? [] : [{ told, outcome }];
@@ -148,7 +147,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   /** Warns of what has to wait, where it is time to. What was not stored is told after the next attempt. */
   async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope, due } = attempt;
-    if (!mayNotify(envelope)) return decided;
+    if (!mayNotify(envelope) || due.removed) return decided;
     const delays = new Map<Decided, Item & { readonly outcome: Outcome }>();
     for (const each of decided) {
       const { one, outcome } = each;

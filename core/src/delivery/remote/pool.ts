@@ -165,7 +165,10 @@ export function createPool(options: PoolOptions, ports: PoolPorts): Pool {
     },
     connectionsTo: (key) => destinations.get(key)?.connections ?? 0,
     pump() {
-      for (const destination of destinations.values()) destination.pump();
+      // Those that asked first go first, and ask again where it is not enough.
+      const inOrder = new Set([...waiting, ...destinations.values()]);
+      waiting.clear();
+      for (const destination of inOrder) destination.pump();
     },
     sizes: () => ({ destinations: destinations.size, connections: open, idle: idle.size }),
     drain() {
