@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { startRig } from '../lib/rig.ts';
 import { idIn, sendMessage, smtpSession } from '../lib/smtp-talk.ts';
 import { startSink } from '../lib/smtp-sink.ts';
+import { sayAll } from '../lib/talk.ts';
 
 test.concurrent('what is removed is gone, or said to be under way: it was said to be gone, and went out all the same', async (context) => {
   const sink = await startSink({ script: { dot: 'silent' } });
@@ -36,6 +37,27 @@ test.concurrent('what is removed is gone, or said to be under way: it was said t
   await rig.server.stop();
   await rig.restart(config);
   await context.expect.poll(() => queue('list')).toMatch(new RegExp(`^${rest} .*\n$`));
+});
+
+test.concurrent('recipients that were put off together go as one copy again: each went alone', async (context) => {
+  let attempts = 0;
+  const sink = await startSink({ script: { dot: () => (attempts++ === 0 ? '451 4.7.1 greylisted' : undefined) } });
+  context.onTestFinished(() => sink.close());
+  const config = {
+    relay: { from: ['127.0.0.0/8'], via: `smtp://127.0.0.1:${sink.port}`, tls: 'never' },
+    queue: { retry: ['1s'] },
+  };
+  const rig = await startRig(context, { config });
+  const session = await smtpSession(rig.server.ports.smtp);
+  const to = Array.from({ length: 20 }, (_, index) => `r${index}@sink.test`);
+  await sayAll(session, [
+    ['MAIL FROM:<sender@elsewhere.test>', '250'],
+    ...to.map((address) => [`RCPT TO:<${address}>`, '250'] as const),
+    ['DATA', '354'],
+    ['From: <sender@elsewhere.test>\r\n\r\ntext\r\n.', '250'],
+  ]);
+  await sink.waitFor(1);
+  expect(sink.messages.map((one) => one.to)).toEqual([to]);
 });
 
 test.concurrent('list says why a message waits', async (context) => {
