@@ -195,9 +195,9 @@ export function makeRouter(rules: RouteRules): Router {
     // The mailbox was there at RCPT and its domain's users have changed since, or an alias leads to nobody.
     if (mailDomains.has(domain)) return refuse('550 5.1.1 no such user here');
     for (const { matches, hop } of routes) if (matches(domain)) return hop;
-    const literal = addressLiteral(domain, 0);
+    const literal = domain.indexOf(']') === domain.length - 1 ? addressLiteral(domain, 0) : undefined;
     const { port, tls } = relay;
-    if (literal !== undefined && literal.length === domain.length) {
+    if (literal !== undefined) {
       const address = literal.replace(/^\[(?:IPv6:)?(.*)\]$/, '$1');
       return { to: 'literal', key: `${literal}:${port}`, domain: address, port, tls };
     }

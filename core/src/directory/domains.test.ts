@@ -143,6 +143,8 @@ describe('an address literal', () => {
     ['info@[IPv6:2001:db8::1]', ['bob']],
     ['alice@[IPv6:2001:DB8:0:0::0.0.0.1]', ['alice']],
     ['postmaster@[127.0.0.1]', ['alice']],
+    ['alice@[127.0.0.001]', ['alice']],
+    ['alice@[IPv6:::ffff:127.0.0.1]', ['alice']],
   ])('%s of ours is the first domain that has users', (address, mailboxes) => {
     const answer = own.resolve(address);
     const targets = answer.is === 'known' ? answer.targets : [];

@@ -4,7 +4,7 @@
  * Case does not count, a quoted local part equals its plain form, a domain its A-label form. Aliases may be nested and
  * may loop: each is expanded once for an address, so an answer is bounded by the configuration. Never throws.
  */
-import { literalOf } from '../wire/address-literal.ts';
+import { addressLiteral, literalOf } from '../wire/address-literal.ts';
 import { asciiDomain, type AddressParts, loginKey, takeApart } from '../wire/address-key.ts';
 import type { Directory, MayWriteAs, Resolution, Target, User } from './directory.ts';
 
@@ -201,10 +201,9 @@ function barePostmaster(domain: Domain | undefined): AddressParts | undefined {
   return domain === undefined ? undefined : { local: POSTMASTER, key: POSTMASTER, domain: domain.name };
 }
 
-/** One spelling for a literal: an IPv6 address has many (RFC 5952). */
+/** One spelling for a literal. */
 function domainKey(domain: string): string {
-  const [, address] = /^\[ipv6:(.*)\]$/i.exec(domain) ?? [];
-  return address === undefined ? domain : (URL.parse(`http://[${address}]/`)?.hostname ?? domain);
+  return addressLiteral(domain, 0) ?? domain;
 }
 
 /** An address as `takeApart` has it; for `@domain` the key is empty. */

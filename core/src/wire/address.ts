@@ -170,8 +170,7 @@ function plainLocal(text: string, from: number, to: number): string {
 /** @returns index after the domain or address literal that starts at `from`, or WRONG or LONG. */
 function endOfDomain(text: string, from: number): number {
   if (text[from] === '[') {
-    const literal = addressLiteral(text, from);
-    return literal === undefined ? WRONG : from + literal.length;
+    return addressLiteral(text, from) === undefined ? WRONG : text.indexOf(']', from) + 1;
   }
   let at = from;
   let labelFrom = from;

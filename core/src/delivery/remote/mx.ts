@@ -6,9 +6,9 @@
  * out, so that a backup MX never mails itself; when nothing is left, mail for the domain loops back to us.
  * Never throws: a problem is a value with its reply.
  */
-import { isIP, isIPv6, SocketAddress } from 'node:net';
+import { isIP } from 'node:net';
 import { type Dns, DnsError } from '../../mail/dns.ts';
-import { isLoopback } from '../../wire/address-literal.ts';
+import { canonicalAddress, isLoopback } from '../../wire/address-literal.ts';
 import type { IsSelf } from '../ports.ts';
 import type { RemoteHop } from '../route.ts';
 
@@ -45,19 +45,12 @@ const MAX_TARGETS = 10;
 /** MX hosts asked for their addresses. */
 const MAX_HOSTS = 10;
 
-/** One spelling for each address: `0:0:0:0:0:0:0:1` is `::1`, and an IPv4 address mapped into IPv6 is that address. */
-function canonical(address: string): string {
-  if (!isIPv6(address)) return address;
-  const plain = new SocketAddress({ address, family: 'ipv6' }).address;
-  return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice(7) : plain;
-}
-
 /**
  * Whether an address that somebody else chose (in DNS, in a literal) leads to this machine. Loopback on the mail port and
  * the unspecified address always do: else a name server could have us talk to our own services.
  */
 function leadsHome(address: string, port: number, isSelf: IsSelf): boolean {
-  const plain = canonical(address);
+  const plain = canonicalAddress(address) ?? address;
   return plain === '::' || plain.startsWith('0.') || (port === 25 && isLoopback(plain)) || isSelf(plain, port);
 }
 
