@@ -7,13 +7,13 @@
  *   @client 127.0.0.1                                                the peer's address
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook rcpt defer Come back later                                 what a stage says: pass, reject, defer, quarantine, evidence NAME WEIGHT
- *   @full alice=defer bob=never                                      mailboxes without room
+ *   @full alice=defer bob=never>100                                  mailboxes without room, for what is larger
  *   @sink begin=full | accept=full | accept=failed | writer=disk     what the sink does
  *   C: a line, sent with CRLF; escapes \r \n \t \\ \xNN \*N"text" (text N times); at its end \c: no CRLF
  *   S: a line of a reply, exactly
  *   S: @ehlo STARTTLS, AUTH PLAIN LOGIN    the reply to EHLO: what is always offered, and these
  *   @tls      the handshake that STARTTLS asked for is done
- *   @drain    @timeout    @closes
+ *   @drain    @leave    @timeout    @closes
  *   @stored from=<…> to=a@b,c@d utf8 quarantine=… asks=JSON    the next message that was stored, and with M: its lines
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ import type { StageRunner, Verdict } from '@posthorn/core/hook/contract';
 import { NO_REQUESTS } from '@posthorn/core/smtp/requests';
 import { createSmtpSession } from '@posthorn/core/smtp/session';
 import { type Cutting, feedCut, stepsFor } from './cutting.ts';
-import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit } from './smtp-ports.ts';
+import { createKit, RecordingOutput, settled, TEST_LIMITS, type Kit, type KitOptions } from './smtp-ports.ts';
 import { formsOf, tlsOf } from './test-tls.ts';
 
 export interface Dialog {
@@ -36,7 +36,7 @@ export interface Dialog {
 
 /** `send`: the client's bytes up to where the server's answer is told. The others are events. */
 interface Step {
-  readonly do: 'send' | 'tls' | 'drain' | 'timeout';
+  readonly do: 'send' | 'tls' | 'drain' | 'leave' | 'timeout';
   bytes: Buffer;
   /** All that the server is to have said after this step. */
   expected: string;
@@ -72,7 +72,7 @@ export function parseDialog(name: string, text: string): Dialog {
       else steps.push({ do: 'send', bytes, expected });
       answered = false;
     } else if (mark === 'S: ' || line === 'S:') {
-      expected += rest.startsWith('@ehlo') ? offer(settings, rest.slice(6)) : `${rest}\r\n`;
+      expected += rest.startsWith('@ehlo') ? offer(settings, rest.slice(6)) : `${Buffer.from(rest).toString('latin1')}\r\n`;
       if (last !== undefined) last.expected = expected;
       answered = true;
     } else if (mark === 'M: ' || line === 'M:') {
@@ -80,7 +80,7 @@ export function parseDialog(name: string, text: string): Dialog {
       if (message === undefined) throw new SyntaxError(`${name}:${index + 1}: M: without @stored`);
       message.text += unescape(rest).toString('latin1');
     } else if (line.startsWith('@stored ')) stored.push({ envelope: line.slice(8), text: '' });
-    else if (line === '@tls' || line === '@drain' || line === '@timeout') {
+    else if (line === '@tls' || line === '@drain' || line === '@leave' || line === '@timeout') {
       steps.push({ do: line.slice(1) as 'tls', bytes: Buffer.alloc(0), expected });
       answered = true;
     } else if (line === '@closes') closes = true;
@@ -151,6 +151,7 @@ export async function playDialog(dialog: Dialog, cutting: Cutting, async = false
   for (const step of stepsFor(dialog.steps, cutting)) {
     if (step.do === 'tls') session.secured(tlsFactsOf(dialog));
     else if (step.do === 'drain') session.drain();
+    else if (step.do === 'leave') session.leave?.();
     else if (step.do === 'timeout') session.timedOut();
     else feedCut(session, step.bytes, cutting);
     await settled(session);
@@ -196,6 +197,12 @@ function wordsOf(dialog: Dialog, key: string): string[] {
   return (valueOf(dialog, key) ?? '').split(' ');
 }
 
+/** `never>100` */
+function fullOf(said: string): NonNullable<KitOptions['full']>[string] {
+  const [full, roomBytes] = said.split('>');
+  return { full: full as 'defer', ...(roomBytes === undefined ? {} : { roomBytes: Number(roomBytes) }) };
+}
+
 /** The listener, sink and hooks that a dialogue's settings ask for. `async`: hooks answer by promise. */
 export function kitOf(dialog: Dialog, async: boolean): Kit {
   const pairs = (key: string): Record<string, unknown> =>
@@ -218,7 +225,7 @@ export function kitOf(dialog: Dialog, async: boolean): Kit {
     limits: pairs('limits'),
     hooks,
     forms,
-    full: pairs('full') as Record<string, 'defer'>,
+    full: Object.fromEntries(Object.entries(pairs('full')).map(([name, said]) => [name, fullOf(String(said))])),
   });
   const sink = pairs('sink');
   if (sink['begin'] === 'full') kit.sink.begin = 'full';

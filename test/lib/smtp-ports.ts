@@ -144,7 +144,7 @@ export interface KitOptions {
   readonly ports?: Partial<SmtpPorts>;
   readonly forms?: Partial<LoginForms>;
   /** Mailboxes without room, and what becomes of mail for them. */
-  readonly full?: Readonly<Record<string, ReturnType<SmtpPorts['full']>>>;
+  readonly full?: Readonly<Record<string, { readonly full: ReturnType<SmtpPorts['full']>; readonly roomBytes?: number }>>;
 }
 
 /** alice, bob, carol and jörg have mailboxes, team and list are aliases; example.org is ours, relayed.example is kept elsewhere. */
@@ -201,7 +201,10 @@ export function createKit(options: KitOptions = {}): Kit {
         isOurs: (domain) => domain === 'example.org',
       },
       mayWriteAs: mayWriteAsForTest,
-      full: (mailbox) => options.full?.[mailbox],
+      full: (mailbox, sizeBytes) => {
+        const { full, roomBytes = -1 } = options.full?.[mailbox] ?? {};
+        return sizeBytes > roomBytes ? full : undefined;
+      },
       authenticator: createTestAuthenticator({
         names: ['alice'],
         password: 'secret',

@@ -60,12 +60,17 @@ test('a message under way is taken, an idle session is told 421, nobody new come
   expect(await waitForMail(server, 'alice', 1)).toBe(1);
 });
 
-test('a session that never ends is cut off when the grace is over', async () => {
+test('a session that never ends is cut off when the grace is over, with 421 wherever it stands', async () => {
   const started = await startLogged({ shutdown: { graceMs: 500 } });
   const hanging = await beginMessage(started.server.ports.smtp);
   hanging.send('Subject: never ends\r\n');
+  const between = await talkTo(started.server.ports.smtp);
+  await sayAll(between, [
+    ['EHLO client.test', '250'],
+    ['MAIL FROM:<sender@elsewhere.test>', '250'],
+  ]);
   process.kill(started.server.pid, 'SIGTERM');
-  await hanging.closed();
+  for (const talk of [hanging, between]) expect(await talk.closed()).toMatch(/421 4\.3\.2 Service shutting down$/);
   expect(await started.server.running.exited).toBe(0);
 });
 

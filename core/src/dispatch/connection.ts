@@ -115,8 +115,9 @@ export class Connection {
     }
   }
 
-  /** Closes at once, whatever is under way. */
+  /** Closes at once, whatever is under way, not without a word (RFC 5321 §3.8). */
   destroy(): void {
+    if (this.#phase === 'open') this.#session.leave?.();
     this.#end('closed by the server');
   }
 

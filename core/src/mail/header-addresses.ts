@@ -10,7 +10,7 @@ import { type Address, parseMailbox } from '../wire/address.ts';
 type Place = 'before' | 'inside' | 'after';
 
 /** What stands between blanks and characters with a meaning of their own. */
-const WORD = /[^\s()<>,;:"[\]\\]+/y;
+const WORD = /[^ \t\r\n()<>,;:"[\]\\]+/y;
 
 /**
  * @param value of the field, without its name, decoded.
@@ -62,7 +62,7 @@ export function readAddressList(value: string): readonly Address[] | undefined {
     } else if (character === '"' || character === '[') {
       end = endOf(value, at, character === '"' ? '"' : ']');
       right = end > 0 && add(value.slice(at, end));
-    } else if (/\s/.test(character)) {
+    } else if (/[ \t\r\n]/.test(character)) {
       blank = true;
     } else if (character === '<') {
       right = place === 'before';

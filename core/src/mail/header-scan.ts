@@ -3,12 +3,14 @@
  * Never turns the header into a string. Damaged headers are mail's daily bread: a line that is neither a field nor a
  * continuation is passed over, as most readers of mail do; only the empty line ends the header.
  */
+import { trimBlanks } from '../wire/blanks.ts';
 
 const LF = 10;
 const CR = 13;
 const TAB = 9;
 const SPACE = 32;
 const COLON = 58;
+const DEL = 127;
 
 /** One field with its folded lines: `bytes[from, to)` with the closing line end. */
 export interface HeaderField {
@@ -51,11 +53,28 @@ export function countFields(header: Uint8Array, name: string): number {
   return count;
 }
 
+/**
+ * Whether a line that is no field has control characters where a field has its name. Readers that leave those out see a
+ * field there: `Fr\0om:`.
+ */
+export function hasControlInName(header: Uint8Array): boolean {
+  let from = 0;
+  while (from < header.length && header[from] !== CR && header[from] !== LF) {
+    const to = endOfField(header, from);
+    for (let at = from; at < to; at += 1) {
+      const byte = header[at]!;
+      if (byte === COLON || byte === CR || byte === LF) break;
+      if ((byte < SPACE && byte !== TAB) || byte === DEL) return true;
+    }
+    from = to;
+  }
+  return false;
+}
+
 /** The value of a field, unfolded and trimmed, one character for each byte. */
 export function unfoldedValue(header: Uint8Array, field: HeaderField): string {
-  return text(header, field.valueFrom, field.to)
-    .replace(/\r?\n(?=[ \t])/g, '')
-    .trim();
+  const folded = text(header, field.valueFrom, field.to).replace(/\r?\n$/, '');
+  return trimBlanks(folded.replaceAll(/\r?\n(?=[ \t])/g, ''));
 }
 
 /** @returns index of the colon after the field name at `from`, or -1 when the line is no field. */

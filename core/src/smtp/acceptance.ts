@@ -19,6 +19,7 @@ import { editRecipients } from './recipient-edits.ts';
 import { refuseRecipients, replyForAll, replyToEach } from './recipient-verdicts.ts';
 import type { Reception } from './reception.ts';
 import { headerNotUtf8550, insufficientStorage452, likelySpam550, localError451, tooManyHops554 } from './replies.ts';
+import { withoutRoom } from './room.ts';
 import { refuseHeader } from './submission.ts';
 import type { Transaction } from './transaction.ts';
 import { afterVerdict, gatherEvidence, refusalOf, type Answer } from './verdict.ts';
@@ -149,9 +150,10 @@ const NO_EDITS: readonly never[] = [];
 
 /** Stores the message for those who are to have it. @param asked edits of plugins, for verdicts on single recipients */
 function admit(arrival: Arrival, asked: readonly Edit[], edits: readonly HeaderEdit[], quarantine: string | undefined): Answer {
-  if (quarantine === undefined && asked.length === 0) return store(arrival, edits, undefined);
+  const full = withoutRoom(arrival);
+  if (quarantine === undefined && asked.length === 0 && full.length === 0) return store(arrival, edits, undefined);
   const { conversation, transaction } = arrival;
-  const verdicts = quarantine === undefined ? asked : [...asked, ...leaving(arrival, quarantine)];
+  const verdicts = [...asked, ...full, ...(quarantine === undefined ? NO_EDITS : leaving(arrival, quarantine))];
   const { refusals, everybody } = refuseRecipients(conversation, transaction, verdicts);
   if (everybody !== undefined) return replyToEach(transaction, refusals, everybody);
   if (quarantine === undefined) return store(arrival, edits, undefined, refusals);

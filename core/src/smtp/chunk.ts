@@ -3,6 +3,7 @@
  * the last octet is in: a chunk that is refused is read away first, so that nothing of it is ever taken for a command.
  */
 import { Reply } from '../wire/reply.ts';
+import type { MessageUnderWay } from '../wire/session.ts';
 import { acceptMessage } from './acceptance.ts';
 import type { Conversation } from './conversation.ts';
 import { replyForAll } from './recipient-verdicts.ts';
@@ -11,7 +12,10 @@ import type { Transaction } from './transaction.ts';
 import type { Answer } from './verdict.ts';
 
 /** Where the octets go: into the message, or away, with the reply that says why. */
-type Fate = { readonly transaction: Transaction; readonly reception: Reception } | { readonly refusal: Reply };
+type Fate =
+  | { readonly transaction: Transaction; readonly reception: Reception }
+  /** Since when, in monotonic milliseconds: what is read away has a deadline and a pace as well. */
+  | { readonly refusal: Reply; readonly sinceMs: number };
 
 export class Chunk {
   readonly sizeBytes: number;
@@ -28,6 +32,12 @@ export class Chunk {
 
   get ended(): boolean {
     return this.#missingBytes === 0;
+  }
+
+  /** What comes in, whatever becomes of it. */
+  get underWay(): MessageUnderWay {
+    if ('reception' in this.#fate) return this.#fate.reception;
+    return { sinceMs: this.#fate.sinceMs, sizeBytes: this.sizeBytes - this.#missingBytes };
   }
 
   /** The reception whose writer is behind, if it is. */

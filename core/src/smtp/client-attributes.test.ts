@@ -25,6 +25,8 @@ describe('parseAttributes', () => {
       LOGIN: 'a+b@c',
       HELO: undefined,
     });
+    expect(taken('ADDR=192.0.2.077')).toEqual({ ADDR: '192.0.2.77' });
+    expect(taken('HELO=[192.0.2.7]')).toEqual({ HELO: '[192.0.2.7]' });
     expect(taken('ADDR=+5BUNAVAILABLE+5D')).toEqual({ ADDR: undefined });
   });
 

@@ -67,7 +67,8 @@ function word(value: string): string | undefined {
 
 /** What may stand in a trace header. */
 function helloName(value: string): string | undefined {
-  return /^[A-Za-z0-9_.:[\]-]+$/.test(value) ? value : undefined;
+  if (/^[A-Za-z0-9_.:-]+$/.test(value)) return value;
+  return value.indexOf(']') === value.length - 1 ? addressLiteral(value, 0) : undefined;
 }
 
 function hostName(value: string): string | undefined {

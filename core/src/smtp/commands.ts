@@ -3,6 +3,7 @@
  * goes through the verb's row: `rule` (is it in place?), `check` (syntax, and what needs no plugin), `ask` (the hook
  * stage), `act` (do it). A reply from `rule` or `check`, or a verdict that refuses, ends it. The cells are in verbs/.
  */
+import { trimBlanks } from '../wire/blanks.ts';
 import { Reply } from '../wire/reply.ts';
 import { anything, type Command, noArgument, row } from './command.ts';
 import type { Conversation } from './conversation.ts';
@@ -113,7 +114,7 @@ export function runCommand(conversation: Conversation, line: string): Answer {
     return NOT_IMPLEMENTED.get(verb) ?? unknownCommand500;
   }
   if (command.idle) conversation.conduct.idleCommand();
-  const argument = blank < 0 ? '' : line.slice(blank + 1).trim();
+  const argument = blank < 0 ? '' : trimBlanks(line.slice(blank + 1));
   const misplaced = barred(conversation, verb, command) ?? command.rule(conversation);
   if (misplaced !== undefined) return command.refuse(conversation, argument, misplaced);
   const parsed = command.check(conversation, argument);

@@ -4,7 +4,7 @@
  */
 import type { LogFields } from '../observe/log.ts';
 import type { Reply } from '../wire/reply.ts';
-import type { TlsFacts } from '../wire/session.ts';
+import type { MessageUnderWay, TlsFacts } from '../wire/session.ts';
 import type { Chunk } from './chunk.ts';
 import { Client, type SmtpPeer } from './client.ts';
 import type { Attributes } from './client-attributes.ts';
@@ -55,9 +55,11 @@ export class Conversation {
     return this.profile.kind === 'lmtp';
   }
 
-  /** The message whose bytes are coming in, also between its chunks. */
-  get reception(): Reception | undefined {
-    return this.reading.of === 'message' ? this.reading.reception : this.transaction?.chunks;
+  /** The message whose bytes are coming in, also between its chunks, or a chunk that is read away. */
+  get underWay(): MessageUnderWay | undefined {
+    const { reading } = this;
+    if (reading.of === 'message') return reading.reception;
+    return reading.of === 'chunk' ? reading.chunk.underWay : this.transaction?.chunks;
   }
 
   /** Reads on as told; back to commands without an argument. */

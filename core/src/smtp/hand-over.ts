@@ -3,6 +3,7 @@
  * Called by smtp/acceptance for a message that nobody refused.
  */
 import type { Envelope } from '../mail/envelope.ts';
+import { countFields } from '../mail/header-scan.ts';
 import { editHeader, type Cut, type HeaderEdit } from '../mail/header-edit.ts';
 import { Reply } from '../wire/reply.ts';
 import { envelopeOf, type Arrival } from './arrival.ts';
@@ -37,7 +38,9 @@ export function store(
   const edits =
     conversation.profile.kind === 'submission'
       ? [...asked, ...fixUps(conversation, { reversePath, id, receivedAtMs, header: bytes.header })]
-      : asked;
+      : hasForeignReturnPath(arrival)
+        ? [...asked, WITHOUT_RETURN_PATH]
+        : asked;
   // Without a header of its own the message begins behind an empty line, or its first one would continue our last field.
   const end = bytes.header.length === 0 && bytes.sizeBytes > 0 ? '\r\n' : '';
   let head: Buffer;
@@ -60,6 +63,14 @@ export function store(
     const reply = settle(conversation, transaction, envelope, result);
     return result.ok ? replyToEach(transaction, refusals, reply) : reply;
   });
+}
+
+const WITHOUT_RETURN_PATH: HeaderEdit = { edit: 'remove-header', name: 'Return-Path' };
+
+/** A Return-Path that somebody else wrote, in mail that is all for mailboxes here: delivery puts the only one on top (RFC 5321 §4.4). */
+function hasForeignReturnPath({ bytes, transaction }: Arrival): boolean {
+  if (countFields(bytes.header, 'return-path') === 0) return false;
+  return transaction.recipients.values().every(({ mailbox }) => mailbox !== undefined);
 }
 
 function settle(conversation: Conversation, transaction: Transaction, envelope: Envelope, result: Accepted): Reply {

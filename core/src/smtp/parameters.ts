@@ -97,7 +97,9 @@ const MAIL_ROWS: ReadonlyMap<string, Row<Draft>> = new Map<string, Row<Draft>>([
   ],
   [
     'PRDR',
-    (draft, value) => {
+    (draft, value, { isLmtp }) => {
+      // Over LMTP each recipient has a reply anyway.
+      if (isLmtp) return unknownParameter555;
       draft.prdr = true;
       return value === undefined ? undefined : badParameter501;
     },

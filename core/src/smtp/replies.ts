@@ -35,6 +35,8 @@ export const badRecipient501 = new Reply(501, '5.1.3', 'Bad recipient address sy
 export const senderTooLong501 = new Reply(501, '5.1.7', 'Sender address too long');
 export const recipientTooLong501 = new Reply(501, '5.1.3', 'Recipient address too long');
 export const badParameter501 = new Reply(501, '5.5.4', 'Bad parameter syntax');
+/** RFC 6531 §3.7.4.2. */
+export const utf8ReplyNeeded252 = new Reply(252, '2.6.8', 'Address is not ASCII, and SMTPUTF8 was not asked for');
 export const notUtf8501 = new Reply(501, '5.5.2', 'Argument is not UTF-8');
 export const duplicateParameter501 = new Reply(501, '5.5.4', 'Parameter given twice');
 export const badChunk501 = new Reply(501, '5.5.4', 'Syntax: BDAT size [LAST]', 'close');
@@ -42,6 +44,7 @@ export const notImplemented502 = new Reply(502, '5.5.1', 'Command not implemente
 /** A verb that is known and not done. */
 export const notDone502 = (verb: string, why: string): Reply => new Reply(502, '5.5.1', `${verb} is not implemented: ${why}`);
 export const unicodeSender553 = new Reply(553, '5.6.7', 'Sender address must be ASCII without SMTPUTF8');
+export const unicodeParameter501 = new Reply(501, '5.5.4', 'Parameters must be ASCII without SMTPUTF8');
 export const unicodeRecipient553 = new Reply(553, '5.6.7', 'Recipient address must be ASCII without SMTPUTF8');
 export const unknownParameter555 = new Reply(555, '5.5.4', 'Parameter not recognized or not implemented');
 
@@ -81,6 +84,7 @@ export const notAuthorized550 = new Reply(550, '5.7.0', 'Not authorized');
 export const senderNotYours550 = new Reply(550, '5.7.1', 'Sender address is not one of this login');
 export const foreignFrom550 = new Reply(550, '5.7.1', 'From must name nobody but addresses of this login');
 export const foreignSender550 = new Reply(550, '5.7.1', 'Sender must be one address of this login');
+export const hiddenField554 = new Reply(554, '5.6.0', 'Message header has control characters in a field name');
 export const fromTwice554 = new Reply(554, '5.6.0', 'Message has more than one From');
 export const fromNeeded554 = new Reply(554, '5.6.0', 'Message has neither From nor a reverse-path');
 export const partialSender554 = new Reply(554, '5.1.8', 'Sender domain is not fully qualified');

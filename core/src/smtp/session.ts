@@ -65,7 +65,7 @@ class SmtpSession implements Session, StepRunner {
   }
 
   get message(): MessageUnderWay | undefined {
-    return this.#conversation.reception;
+    return this.#conversation.underWay;
   }
 
   start(): void {
@@ -117,6 +117,11 @@ class SmtpSession implements Session, StepRunner {
   drain(): void {
     this.#farewell ??= shuttingDown421;
     this.#leaveWhenIdle();
+  }
+
+  leave(): void {
+    // Said in place of the verdict it would have a message that may be stored sent again.
+    if (this.#waiting !== 'verdict') this.#leave(shuttingDown421);
   }
 
   closed(): void {

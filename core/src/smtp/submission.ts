@@ -3,7 +3,7 @@
  * names, and completes what their programs left out. Asked by verbs/mail, verbs/rcpt and smtp/acceptance, and by them for
  * submission listeners only: a relay changes nothing of a message but its trace. Works on the header that is held anyway.
  */
-import { type HeaderField, scanHeader, unfoldedValue } from '../mail/header-scan.ts';
+import { hasControlInName, type HeaderField, scanHeader, unfoldedValue } from '../mail/header-scan.ts';
 import type { HeaderEdit } from '../mail/header-edit.ts';
 import { readAddressList } from '../mail/header-addresses.ts';
 import type { Address } from '../wire/address.ts';
@@ -16,6 +16,7 @@ import {
   foreignSender550,
   fromNeeded554,
   fromTwice554,
+  hiddenField554,
   partialHeader554,
   partialRecipient554,
   partialSender554,
@@ -48,15 +49,18 @@ export function refuseHeader(conversation: Conversation, reversePath: string, he
   const fields = scanHeader(header).filter(({ name }) => ADDRESS_FIELDS.has(name));
   const checked = conversation.profile.senderMustMatch !== 'off';
   const from = fields.filter(({ name }) => name === 'from');
+  if (checked && hasControlInName(header)) return hiddenField554;
   if (checked && from.length > 1) return fromTwice554;
+  if (checked && fields.filter(({ name }) => name === 'sender').length > 1) return foreignSender550;
   if (checked && from.length === 0 && reversePath === '') return fromNeeded554;
   for (const field of fields) {
     const addresses = addressesOf(header, field);
     if (addresses?.some((address) => !isWhole(conversation, address)) === true) return partialHeader554;
     if (!checked || (field.name !== 'from' && field.name !== 'sender')) continue;
     const isFrom = field.name === 'from';
-    if (addresses === undefined || addresses.length === 0 || !addresses.every((address) => mayWriteAs(conversation, address)))
-      return isFrom ? foreignFrom550 : foreignSender550;
+    const isOfUser = addresses?.every((address) => mayWriteAs(conversation, address)) === true;
+    const isCountRight = isFrom ? addresses?.length !== 0 : addresses?.length === 1;
+    if (!isOfUser || !isCountRight) return isFrom ? foreignFrom550 : foreignSender550;
   }
   return undefined;
 }
@@ -73,6 +77,8 @@ export function fixUps(
   const edits: HeaderEdit[] = [
     { edit: 'remove-header', name: 'Bcc' },
     { edit: 'remove-header', name: 'Resent-Bcc' },
+    // It is the last server that puts one on top (RFC 5321 §4.4).
+    { edit: 'remove-header', name: 'Return-Path' },
     { edit: 'default-header', name: 'Date', value: headerDate(receivedAtMs) },
     { edit: 'default-header', name: 'Message-ID', value: `<${id}@${profile.hostname}>` },
   ];

@@ -4,13 +4,26 @@
  * Owns the message's writer until it is dropped or handed to the sink. Holds the recipients that RCPT was taken for, as
  * many as the limit says, with what aliases make of them: beyond that no more than the configuration has addresses.
  */
-import type { Recipient } from '../mail/envelope.ts';
+import type { Notify, Recipient } from '../mail/envelope.ts';
 import type { GivenEvidence } from '../hook/contract.ts';
 import type { Resolution } from '../directory/directory.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { MailParameters, RcptParameters } from './parameters.ts';
 import type { MessageWriter } from './ports.ts';
 import type { Reception } from './reception.ts';
+
+/**
+ * One recipient that two RCPT lead to: what either asked to be told is told (RFC 3461 §4.1). One that asked for nothing gives
+ * way to the other; without NOTIFY failures and delays are told.
+ */
+function wishesOfBoth(known: Recipient, again: Recipient): Recipient {
+  if (known.notify?.length === 0) return again;
+  if (again.notify?.length === 0 || (known.notify === undefined && again.notify === undefined)) return known;
+  const notify = new Set([...(known.notify ?? UNASKED), ...(again.notify ?? UNASKED)]);
+  return { ...known, notify: [...notify] };
+}
+
+const UNASKED: readonly Notify[] = ['failure', 'delay'];
 
 export class Transaction {
   /** Without brackets; empty for the null reverse-path. */
@@ -111,6 +124,7 @@ export class Transaction {
   }
 
   #add(recipient: Recipient): void {
-    if (!this.recipients.has(recipient.address)) this.recipients.set(recipient.address, recipient);
+    const known = this.recipients.get(recipient.address);
+    this.recipients.set(recipient.address, known === undefined ? recipient : wishesOfBoth(known, recipient));
   }
 }

@@ -67,6 +67,8 @@ export interface Session {
   timedOut(): void;
   /** The server is going down: finish the command or message under way, then say so and close. */
   drain(): void;
+  /** The server waits no longer: says so and closes, whatever is under way, but for a message whose verdict is awaited. */
+  leave?(): void;
   /** The peer is gone, or the connection broke. Everything held is given back. */
   closed(): void;
   /** What the session waits for, for the connection's choice of timeout. */

@@ -53,6 +53,16 @@ describe('a chunk size', () => {
     },
   );
 
+  it('of a chunk that is thrown away has a deadline and a pace all the same: one that dripped in held its place for an hour', () => {
+    const { send, session, kit } = open();
+    send('EHLO client.example\r\nBDAT 100 LAST\r\n');
+    expect(session.message).toEqual({ sinceMs: kit.ports.clock.monotonic(), sizeBytes: 0 });
+    send('x'.repeat(99));
+    expect(session.message?.sizeBytes).toBe(99);
+    send('x');
+    expect(session.message).toBeUndefined();
+  });
+
   it.each(['BDAT 5\tLAST\r\n', 'BDAT 5\x00\r\n', `bdat ${'5'.repeat(600)}\r\n`, 'BDAT 5\rLAST\r\n'])(
     'in a line that cannot be read ends the session: %j',
     (line) => {

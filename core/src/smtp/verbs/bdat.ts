@@ -59,7 +59,8 @@ export function readChunkAway(conversation: Conversation, argument: string, repl
 function readAway(conversation: Conversation, { octets, isLast }: ChunkSize, refusal: Reply): Reply {
   if (refusal.after === 'close') return refusal;
   conversation.transaction?.refuseChunks(refusal);
-  conversation.read({ of: 'chunk', chunk: new Chunk(octets, isLast, { refusal }) });
+  const sinceMs = conversation.ports.clock.monotonic();
+  conversation.read({ of: 'chunk', chunk: new Chunk(octets, isLast, { refusal, sinceMs }) });
   return chunkFollows;
 }
 

@@ -3,7 +3,7 @@
  * any byte of the message came. On a submission listener the client has to log in first (RFC 6409 §4.3).
  */
 import type { Verdict } from '../../hook/contract.ts';
-import { parsePath } from '../../wire/address.ts';
+import { isAscii, parsePath } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Conversation } from '../conversation.ts';
@@ -22,6 +22,7 @@ import {
   senderTooLong501,
   startTlsFirst530,
   tooManyMessages421,
+  unicodeParameter501,
   unicodeSender553,
 } from '../replies.ts';
 import { refuseReversePath } from '../submission.ts';
@@ -53,7 +54,8 @@ export function sender(conversation: Conversation, bytes: string): MailArguments
   if (!path.ok) return { syntax: badSender501, 'too-long': senderTooLong501 }[path.problem];
   const parameters = parseMailParameters(argument.slice(path.end), conversation);
   if (parameters instanceof Reply) return parameters;
-  if (!parameters.smtpUtf8 && argument !== bytes) return unicodeSender553;
+  if (!parameters.smtpUtf8 && argument !== bytes)
+    return isAscii(argument.slice(from, path.end)) ? unicodeParameter501 : unicodeSender553;
   if ((parameters.sizeBytes ?? 0) > profile.limits.maxMessageBytes) return messageTooLarge552;
   const reversePath = path.address?.text ?? '';
   const refusal = refuseReversePath(conversation, path.address);

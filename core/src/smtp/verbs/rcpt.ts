@@ -5,7 +5,7 @@
  */
 import type { Verdict } from '../../hook/contract.ts';
 import type { Resolution } from '../../directory/directory.ts';
-import { parsePath, type Address } from '../../wire/address.ts';
+import { isAscii, parsePath, type Address } from '../../wire/address.ts';
 import { Reply } from '../../wire/reply.ts';
 import { decodeUtf8 } from '../../wire/utf8.ts';
 import type { Conversation } from '../conversation.ts';
@@ -13,8 +13,6 @@ import { parseRcptParameters, type RcptParameters } from '../parameters.ts';
 import {
   badRecipient501,
   bdatBegun503,
-  mailboxFull452,
-  mailboxFull552,
   mailboxUnavailable550,
   mailFirst503,
   notUtf8501,
@@ -22,12 +20,13 @@ import {
   recipientOk250,
   recipientTooLong501,
   relayDenied554,
-  tooLargeForMailbox552,
   tooManyDomains452,
   tooManyRecipients452,
+  unicodeParameter501,
   unicodeRecipient553,
 } from '../replies.ts';
 import { editRecipients } from '../recipient-edits.ts';
+import { refuseFull } from '../room.ts';
 import { refusePartialRecipient } from '../submission.ts';
 import type { Transaction } from '../transaction.ts';
 import { gatherEvidence } from '../verdict.ts';
@@ -51,9 +50,11 @@ export function recipient(conversation: Conversation, bytes: string): RcptArgume
   if (from < 0) return rcptSyntax501;
   const path = parsePath(argument, from, 'postmaster');
   if (!path.ok) return { syntax: badRecipient501, 'too-long': recipientTooLong501 }[path.problem];
-  if (!conversation.transaction!.parameters.smtpUtf8 && argument !== bytes) return unicodeRecipient553;
+  const { smtpUtf8 } = conversation.transaction!.parameters;
+  if (!smtpUtf8 && !isAscii(argument.slice(from, path.end))) return unicodeRecipient553;
   const { address } = path;
   if (address === null) return badRecipient501;
+  if (!smtpUtf8 && argument !== bytes) return unicodeParameter501;
   const parameters = parseRcptParameters(argument.slice(path.end), conversation);
   if (parameters instanceof Reply) return parameters;
   const transaction = conversation.transaction!;
@@ -66,26 +67,10 @@ export function recipient(conversation: Conversation, bytes: string): RcptArgume
   if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
   if (resolution.is === 'foreign' && !conversation.client.mayRelay)
     return refuse(conversation, transaction, address, relayDenied554);
-  const full = isPostmaster(address, resolution) ? undefined : fullFor(conversation, resolution);
+  const full = isPostmaster(address, resolution) ? undefined : refuseFull(conversation, resolution);
   if (full !== undefined) return refuse(conversation, transaction, address, full);
   return { transaction, address, resolution, parameters };
 }
-
-/** The refusal where nobody behind the recipient has room for the message, as far as its size is told. */
-function fullFor({ ports, transaction }: Conversation, resolution: Resolution): Reply | undefined {
-  if (resolution.is !== 'known') return undefined;
-  const sizeBytes = transaction!.parameters.sizeBytes ?? 0;
-  let refusal: Reply | undefined;
-  for (const target of resolution.targets) {
-    const full = target.to === 'mailbox' ? ports.full(target.mailbox, sizeBytes) : undefined;
-    if (full === undefined) return undefined;
-    // One who may have room later is worth another try.
-    if (refusal !== mailboxFull452) refusal = FULL[full];
-  }
-  return refusal;
-}
-
-const FULL = { defer: mailboxFull452, reject: mailboxFull552, never: tooLargeForMailbox552 } as const;
 
 function isPostmaster(address: Address, resolution: Resolution): boolean {
   return resolution.is === 'known' && address.local.toLowerCase() === 'postmaster';
