@@ -6,12 +6,14 @@
  * that are the same, as many are wanted as the source has.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, chown, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, chown, link, mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isAbsent, unlessAbsent } from './absent.ts';
-import { formatMessageName, parseMessageName } from './file-name.ts';
-import { READ_ONLY } from './size-index.ts';
+import { isAbsent } from './absent.ts';
+import { formatMessageName } from './file-name.ts';
+import type { FoundFile } from './listing.ts';
 import { SurrogateSize } from './surrogate-size.ts';
+import { wireBytesOf } from './survey.ts';
+import { Whereabouts, type MessagePlace, type OpenMessage } from './whereabouts.ts';
 import { CrlfStream, WireCounter } from './wire-form.ts';
 
 /** A message that comes. */
@@ -51,16 +53,18 @@ interface Draft {
 
 /** Files that are synced at the same time: a file system makes one write of them. */
 const AT_ONCE = 16;
-const CHUNK_BYTES = 64 * 1024;
 const OWN_NAME = /^\d+\.[A-Za-z0-9]+H([A-Za-z0-9_-]{22})\.imported$/;
 const MAX_UNIQUE_LENGTH = 150;
 
 export class MailboxImport {
   readonly #options: ImportOptions;
   /** How many of each hash are there and were not met again. */
-  readonly #hashes: Map<string, number>;
-  /** Unique part to path. */
-  readonly #names: Map<string, string>;
+  readonly #hashes = new Map<string, number>();
+  readonly #places: Whereabouts;
+  /** What was there at the start, by the unique part of its name. */
+  readonly #names = new Map<string, MessagePlace>();
+  /** Hashes of what came since, by the same. */
+  readonly #brought = new Map<string, string>();
   readonly #owner: Owner | undefined;
   readonly #underWay: Promise<void>[] = [];
   #draft: Draft | undefined;
@@ -69,28 +73,25 @@ export class MailboxImport {
   #bytes = 0;
   #present = 0;
 
-  private constructor(options: ImportOptions, names: Map<string, string>, hashes: Map<string, number>, owner: Owner | undefined) {
+  private constructor(options: ImportOptions, places: Whereabouts, there: Iterable<FoundFile>, owner: Owner | undefined) {
     this.#options = options;
-    this.#names = names;
-    this.#hashes = hashes;
+    this.#places = places;
     this.#owner = owner;
+    for (const file of there) {
+      const { unique } = file.parsed;
+      this.#names.set(unique, file);
+      const hash = OWN_NAME.exec(unique)?.[1];
+      if (hash !== undefined) this.#hashes.set(hash, (this.#hashes.get(hash) ?? 0) + 1);
+    }
   }
 
   /** Looks what is there, and makes the Maildir where there is none. @throws when the file system fails. */
   static async into(options: ImportOptions): Promise<MailboxImport> {
-    const names = new Map<string, string>();
-    const hashes = new Map<string, number>();
-    for (const folder of ['new', 'cur']) {
-      for (const name of await unlessAbsent(readdir(join(options.maildir, folder)), [])) {
-        const { unique } = parseMessageName(name);
-        names.set(unique, join(options.maildir, folder, name));
-        const hash = OWN_NAME.exec(unique)?.[1];
-        if (hash !== undefined) hashes.set(hash, (hashes.get(hash) ?? 0) + 1);
-      }
-    }
+    const places = new Whereabouts(options.maildir);
+    const there = await places.all();
     const owner = await ownerFor(options.maildir);
     if (!options.dryRun) await makeMaildir(options.maildir, owner);
-    return new MailboxImport(options, names, hashes, owner);
+    return new MailboxImport(options, places, there, owner);
   }
 
   /** @throws when the file system fails, as all that follow do. */
@@ -120,13 +121,13 @@ export class MailboxImport {
   async end(): Promise<void> {
     const draft = this.#mustHave();
     await this.#put(draft.lines.end());
-    this.#draft = undefined;
-    const hash = draft.hash.digest('base64url').slice(0, 22);
+    const hash = digestOf(draft.hash);
     const { unique } = draft.arrival;
-    const there = unique === undefined ? undefined : this.#names.get(unique);
+    const isSame = unique === undefined ? undefined : await this.#isSame(unique, hash);
     // Two messages of one name are what a mistake made of a Maildir; both are wanted.
-    const makesName = unique === undefined || there !== undefined || !isKept(unique);
-    const isPresent = (there !== undefined && (await hashOf(there)) === hash) || (makesName && this.#met(hash));
+    const makesName = unique === undefined || isSame === false || !isKept(unique);
+    const isPresent = isSame === true || (makesName && this.#met(hash));
+    this.#draft = undefined;
     if (isPresent) {
       this.#present++;
       await draft.file?.close();
@@ -136,8 +137,8 @@ export class MailboxImport {
     this.#messages++;
     this.#bytes += draft.counter.fileBytes;
     const name = this.#nameOf(draft, makesName ? this.#makeUnique(draft, hash) : unique);
+    if (!makesName) this.#brought.set(unique, hash);
     if (draft.file === undefined) return;
-    if (!makesName) this.#names.set(unique, join(this.#options.maildir, name));
     this.#underWay.push(this.#settle(draft, draft.file, name));
     if (this.#underWay.length >= AT_ONCE) await this.#settleAll();
   }
@@ -170,6 +171,36 @@ export class MailboxImport {
     hash.update(bytes);
     for (let done = 0; file !== undefined && done < bytes.length;) {
       done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
+    }
+  }
+
+  /** @returns whether the message of that name has these bytes; undefined when there is none. */
+  async #isSame(unique: string, hash: string): Promise<boolean | undefined> {
+    const brought = this.#brought.get(unique);
+    if (brought !== undefined) return brought === hash;
+    const place = this.#names.get(unique);
+    if (place === undefined) return undefined;
+    const there = await this.#hashAt(place);
+    // Its owner deleted it meanwhile: it is not to come back.
+    return there === undefined || there === hash;
+  }
+
+  /** @returns undefined when the message is gone. */
+  async #hashAt(place: MessagePlace): Promise<string | undefined> {
+    let opened: OpenMessage | undefined;
+    try {
+      opened = await this.#places.open(place);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`${this.#places.pathOf(place)} cannot be compared with what comes: ${reason}`, { cause: error });
+    }
+    if (opened === undefined) return undefined;
+    try {
+      const hash = createHash('sha256');
+      for await (const chunk of wireBytesOf(opened.file)) hash.update(chunk);
+      return digestOf(hash);
+    } finally {
+      await opened.file.close();
     }
   }
 
@@ -216,28 +247,8 @@ function isKept(unique: string): boolean {
   return unique.length > 0 && unique.length <= MAX_UNIQUE_LENGTH && !/[\p{Cc}\ufffd]/u.test(unique);
 }
 
-async function hashOf(path: string): Promise<string | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path, READ_ONLY);
-  } catch (error) {
-    // Another program moved or deleted it: it cannot be compared.
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
-  try {
-    const hash = createHash('sha256');
-    const lines = new CrlfStream();
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
-      if (bytesRead === 0) break;
-      hash.update(lines.push(buffer.subarray(0, bytesRead)));
-    }
-    return hash.update(lines.end()).digest('base64url').slice(0, 22);
-  } finally {
-    await file.close();
-  }
+function digestOf(hash: Hash): string {
+  return hash.digest('base64url').slice(0, 22);
 }
 
 interface Owner {

@@ -2,12 +2,11 @@
  * What lies in a Maildir, for who looks from outside while the server works with it: takes no lock and writes nothing.
  * The numbers, UIDLs and sizes are those that the next POP3 session would see.
  */
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { isAbsent, unlessAbsent } from './absent.ts';
-import { parseMessageName } from './file-name.ts';
-import { type FoundFile, type ListedMessage, listed, unite } from './listing.ts';
-import { measureFile, READ_ONLY, type Skipped } from './size-index.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { type FoundFile, type ListedMessage, listed } from './listing.ts';
+import type { MessageSizes, Skipped } from './size-index.ts';
+import { SurrogateSize } from './surrogate-size.ts';
+import type { Whereabouts } from './whereabouts.ts';
 import { CrlfStream } from './wire-form.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -17,38 +16,38 @@ const CHUNK_BYTES = 64 * 1024;
  * @param skipped told of what cannot be read, which POP3 leaves out, too.
  * @throws when a folder cannot be read; one that is not there is empty.
  */
-export async function* surveyMaildir(maildir: string, skipped: Skipped): AsyncGenerator<ListedMessage> {
+export async function* surveyMaildir(places: Whereabouts, skipped: Skipped): AsyncGenerator<ListedMessage> {
   const uidls = new Set<string>();
-  for (const file of unite(
-    await unlessAbsent(readdir(join(maildir, 'new')), []),
-    await unlessAbsent(readdir(join(maildir, 'cur')), []),
-  )) {
-    const sizes = await sizesOf(maildir, file, skipped);
+  for (const file of await places.all()) {
+    const sizes = await sizesOf(places, file, skipped);
     if (sizes !== undefined) yield listed(file, sizes, uidls);
   }
 }
 
-async function sizesOf(maildir: string, { folder, name, parsed }: FoundFile, skipped: Skipped) {
-  const { fileBytes, wireBytes, surrogateBytes } = parsed;
+async function sizesOf(places: Whereabouts, found: FoundFile, skipped: Skipped): Promise<MessageSizes | undefined> {
+  const { fileBytes, wireBytes, surrogateBytes } = found.parsed;
   if (fileBytes !== undefined && wireBytes !== undefined) return { fileBytes, wireBytes, surrogateBytes };
-  const path = join(maildir, folder, name);
   try {
-    return await measureFile(path);
+    const opened = await places.open(found);
+    return opened === undefined ? undefined : await measure(opened.file);
   } catch (error) {
-    skipped(path, error);
+    skipped(places.pathOf(found), error);
     return undefined;
   }
 }
 
-/**
- * Opens a message, also when another program moved it or changed its flags after it was listed.
- * @returns undefined when it is gone. @throws when it cannot be read, or is no file.
- */
-export async function openMessage(maildir: string, { folder, name }: ListedMessage): Promise<FileHandle | undefined> {
-  const file = (await openOrNone(join(maildir, folder, name))) ?? (await openMoved(maildir, name));
-  if (file === undefined || (await file.stat()).isFile()) return file;
-  await file.close();
-  throw new Error('no regular file');
+async function measure(file: FileHandle): Promise<MessageSizes> {
+  try {
+    const surrogate = new SurrogateSize();
+    let wireBytes = 0;
+    for await (const chunk of wireBytesOf(file)) {
+      wireBytes += chunk.length;
+      surrogate.push(chunk);
+    }
+    return { fileBytes: (await file.stat()).size, wireBytes, surrogateBytes: surrogate.of(wireBytes) };
+  } finally {
+    await file.close();
+  }
 }
 
 /** The bytes of an open message with CRLF line ends; each chunk is good until the next one. */
@@ -61,22 +60,4 @@ export async function* wireBytesOf(file: FileHandle): AsyncGenerator<Uint8Array>
     yield lines.push(buffer.subarray(0, bytesRead));
   }
   yield lines.end();
-}
-
-async function openMoved(maildir: string, name: string): Promise<FileHandle | undefined> {
-  const { base } = parseMessageName(name);
-  for (const folder of ['cur', 'new']) {
-    const now = (await unlessAbsent(readdir(join(maildir, folder)), [])).find((found) => parseMessageName(found).base === base);
-    if (now !== undefined) return openOrNone(join(maildir, folder, now));
-  }
-  return undefined;
-}
-
-async function openOrNone(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, READ_ONLY);
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatFromLine, parseFromLine } from './from-line.ts';
@@ -9,6 +20,7 @@ import { MailboxImport, type ImportCount } from './import.ts';
 import { parseMessageName } from './file-name.ts';
 import { MboxBody } from './mbox-body.ts';
 import { MboxSplitter } from './mbox-splitter.ts';
+import type { Skipped } from './size-index.ts';
 import { maildirInto, maildirToMbox, mboxInto } from './transfer.ts';
 import { toCrlf } from './wire-form.ts';
 
@@ -52,6 +64,19 @@ async function importMaildir(from: string, to: string): Promise<ImportCount> {
   const into = await MailboxImport.into({ maildir: to, dryRun: false, nowMs: NOW_MS });
   await maildirInto(into, from, fail);
   return into.finish();
+}
+
+async function importSkipping(from: string, skipped: Skipped): Promise<void> {
+  const into = await MailboxImport.into({ maildir: join(root, 'to'), dryRun: false, nowMs: NOW_MS });
+  await maildirInto(into, from, skipped);
+  await into.finish();
+}
+
+/** @returns file name and reason of each message that was left out. */
+async function skippedOf(act: (skipped: Skipped) => Promise<unknown>): Promise<string[]> {
+  const told: string[] = [];
+  await act((path, error) => told.push(`${basename(path)}: ${(error as Error).message}`));
+  return told;
 }
 
 function namesIn(maildir: string): string[] {
@@ -196,6 +221,72 @@ describe('an import', () => {
     expect(await importMaildir(join(root, 'from'), join(root, 'to'))).toMatchObject({ messages: 1 });
     expect(await importMaildir(join(root, 'from'), join(root, 'to'))).toMatchObject({ messages: 0, present: 1 });
     expect(textsIn(join(root, 'to')).sort()).toEqual(['another\r\n', 'one\r\n']);
+  });
+
+  // The place noted at the start was empty then, and the message came a second time under a made name, with another UIDL.
+  it('brings nothing twice that a mail reader moves, marks or strips of its sizes meanwhile', async () => {
+    const [from, to] = [join(root, 'from'), join(root, 'to')];
+    for (const number of [1, 2, 3]) put(from, `new/${number}`, `A: ${number}\r\n`);
+    await importMaildir(from, to);
+    const into = await MailboxImport.into({ maildir: to, dryRun: false, nowMs: NOW_MS });
+    renameSync(join(to, 'new/1,S=6,W=6'), join(to, 'cur/1,S=6,W=6:2,S'));
+    renameSync(join(to, 'new/2,S=6,W=6'), join(to, 'new/2'));
+    await maildirInto(into, from, fail);
+    expect(await into.finish()).toEqual({ messages: 0, bytes: 0, present: 3 });
+    expect(namesIn(to).sort()).toEqual(['cur/1,S=6,W=6:2,S', 'new/2', 'new/3,S=6,W=6']);
+  });
+
+  it('does not bring back what a client deletes meanwhile', async () => {
+    const [from, to] = [join(root, 'from'), join(root, 'to')];
+    put(from, 'new/1', 'A: 1\r\n');
+    await importMaildir(from, to);
+    const into = await MailboxImport.into({ maildir: to, dryRun: false, nowMs: NOW_MS });
+    rmSync(join(to, 'new/1,S=6,W=6'));
+    await maildirInto(into, from, fail);
+    expect(await into.finish()).toMatchObject({ messages: 0, present: 1 });
+    expect(namesIn(to)).toEqual([]);
+  });
+
+  // The first of them was not yet linked, and counted as not there.
+  it('takes one of two messages that have the same name and the same bytes', async () => {
+    put(join(root, 'from'), 'new/1', 'A: 1\r\n');
+    put(join(root, 'from'), 'new/1,S=6,W=6', 'A: 1\r\n');
+    expect(await importMaildir(join(root, 'from'), join(root, 'to'))).toMatchObject({ messages: 1, present: 1 });
+  });
+
+  it('that cannot compare what has the same name there says which, and leaves nothing half written', async () => {
+    put(join(root, 'from'), 'new/1', 'A: 1\r\n');
+    put(join(root, 'to'), 'new/2', 'A: 2\r\n');
+    mkdirSync(join(root, 'to/cur/1'));
+    await expect(importMaildir(join(root, 'from'), join(root, 'to'))).rejects.toThrow(
+      /to\/cur\/1 cannot be compared.*no regular file/,
+    );
+    expect(readdirSync(join(root, 'to/tmp'))).toEqual([]);
+  });
+
+  // Root read it, and the user got it by POP3: /etc/shadow above all.
+  it('follows no symbolic link among the messages, and tells of it', async () => {
+    const from = join(root, 'from');
+    writeFileSync(join(root, 'secret'), 'A: secret\n');
+    put(from, 'new/1', 'A: 1\r\n');
+    symlinkSync(join(root, 'secret'), join(from, 'cur/2.evil:2,'));
+    symlinkSync(join(root, 'secret'), join(from, 'cur/3.evil,S=10,W=11:2,'));
+    symlinkSync(from, join(root, 'link'));
+    const told = await skippedOf((skipped) => importSkipping(join(root, 'link'), skipped));
+    expect(told).toEqual(['2.evil:2,: no regular file', '3.evil,S=10,W=11:2,: no regular file']);
+    expect(textsIn(join(root, 'to'))).toEqual(['A: 1\r\n']);
+  });
+
+  // They were left out without a word, since no file was found under the name as text.
+  it('tells of messages whose names are not UTF-8, as an export does', async () => {
+    const from = join(root, 'from');
+    put(from, 'new/1', 'A: 1\r\n');
+    for (const name of ['20.latin1\xfc', '21.latin1\xfc,S=6,W=6:2,S'])
+      writeFileSync(Buffer.from(join(from, 'cur', name), 'latin1'), 'A: 2\r\n');
+    const told = ['20.latin1\ufffd: its name is not UTF-8', '21.latin1\ufffd,S=6,W=6:2,S: its name is not UTF-8'];
+    expect(await skippedOf((skipped) => importSkipping(from, skipped))).toEqual(told);
+    expect(await skippedOf((skipped) => maildirToMbox(from, async () => undefined, skipped))).toEqual(told);
+    expect(textsIn(join(root, 'to'))).toEqual(['A: 1\r\n']);
   });
 
   it('of what cannot be written takes the half-written message away', async () => {

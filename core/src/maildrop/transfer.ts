@@ -2,7 +2,6 @@
  * Carries all messages of one place to another: mbox or Maildir into a Maildir, Maildir into an mbox. A message at a
  * time, a chunk at a time. A message that cannot be read is told and left out; what cannot be written is the caller's error.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { formatFromLine } from './from-line.ts';
 import { parseMessageName } from './file-name.ts';
 import type { MailboxImport } from './import.ts';
@@ -10,7 +9,8 @@ import type { ListedMessage } from './listing.ts';
 import { MboxBody } from './mbox-body.ts';
 import { MboxSplitter, type MboxPart } from './mbox-splitter.ts';
 import type { Skipped } from './size-index.ts';
-import { openMessage, surveyMaildir, wireBytesOf } from './survey.ts';
+import { surveyMaildir, wireBytesOf } from './survey.ts';
+import { Whereabouts, type OpenMessage } from './whereabouts.ts';
 
 /** As much of a message as is looked at for its Return-Path. */
 const HEAD_BYTES = 4096;
@@ -42,18 +42,19 @@ export async function mboxInto(into: MailboxImport, mbox: AsyncIterable<Buffer>)
 
 /** @throws when the file system of the target fails, or a folder of the source cannot be read. */
 export async function maildirInto(into: MailboxImport, source: string, skipped: Skipped): Promise<void> {
-  for await (const message of surveyMaildir(source, skipped)) {
-    await withMessage(source, message, skipped, async (file, dateMs) => {
-      const { unique } = parseMessageName(message.name);
-      const flags = message.folder === 'cur' ? flagsOf(message.name) : undefined;
+  const places = new Whereabouts(source);
+  for await (const message of surveyMaildir(places, skipped)) {
+    await withMessage(places, message, skipped, async ({ file, folder, name }, dateMs) => {
+      const { unique } = parseMessageName(name);
+      const flags = folder === 'cur' ? flagsOf(name) : undefined;
       await into.begin({ dateMs, unique, flags });
       try {
         for await (const chunk of wireBytesOf(file)) await into.write(chunk);
+        await into.end();
       } catch (error) {
         await into.drop();
         throw error;
       }
-      await into.end();
     });
   }
 }
@@ -67,9 +68,10 @@ export async function maildirToMbox(
   write: (bytes: Uint8Array) => Promise<void>,
   skipped: Skipped,
 ): Promise<number> {
+  const places = new Whereabouts(source);
   let count = 0;
-  for await (const message of surveyMaildir(source, skipped)) {
-    await withMessage(source, message, skipped, async (file, dateMs) => {
+  for await (const message of surveyMaildir(places, skipped)) {
+    await withMessage(places, message, skipped, async ({ file }, dateMs) => {
       const body = new MboxBody();
       let begun = false;
       for await (const chunk of wireBytesOf(file)) {
@@ -85,24 +87,24 @@ export async function maildirToMbox(
 }
 
 async function withMessage(
-  source: string,
+  places: Whereabouts,
   message: ListedMessage,
   skipped: Skipped,
-  use: (file: FileHandle, dateMs: number) => Promise<void>,
+  use: (opened: OpenMessage, dateMs: number) => Promise<void>,
 ): Promise<void> {
-  let file: FileHandle | undefined;
+  let opened: OpenMessage | undefined;
   try {
-    file = await openMessage(source, message);
+    opened = await places.open(message);
   } catch (error) {
-    skipped(message.name, error);
+    skipped(places.pathOf(message), error);
     return;
   }
   // Its owner deleted it meanwhile.
-  if (file === undefined) return;
+  if (opened === undefined) return;
   try {
-    await use(file, (await file.stat()).mtimeMs);
+    await use(opened, (await opened.file.stat()).mtimeMs);
   } finally {
-    await file.close();
+    await opened.file.close();
   }
 }
 

@@ -11,6 +11,7 @@ import type { User } from '@posthorn/core/directory/directory';
 import type { MailboxImport } from '@posthorn/core/maildrop/import';
 import type { ListedMessage } from '@posthorn/core/maildrop/listing';
 import { maildirOf } from '@posthorn/core/maildrop/user-folder';
+import type { Whereabouts } from '@posthorn/core/maildrop/whereabouts';
 import { type Command, Option } from 'commander';
 import { readUsers } from '../supervisor/settings.ts';
 import { CliError, CONFIG_OPTION, configOf, warn } from './common.ts';
@@ -69,7 +70,7 @@ async function list(config: Config, options: Options): Promise<void> {
     const maildir = maildirOf(root, user);
     if (maildir === undefined || (!users.has(user) && !existsSync(maildir))) continue;
     const found: MailboxSize = { user, messages: 0, bytes: 0, known: users.has(user) };
-    for await (const { fileBytes } of survey(maildir)) {
+    for await (const { fileBytes } of survey(await placesIn(maildir))) {
       found.messages += 1;
       found.bytes += fileBytes;
     }
@@ -78,17 +79,18 @@ async function list(config: Config, options: Options): Promise<void> {
 }
 
 async function show(config: Config, user: string, { json, last = 0 }: Options): Promise<void> {
-  const { openMessage } = await import('@posthorn/core/maildrop/survey');
   const maildir = mailboxOf(config, user);
+  const places = await placesIn(maildir);
   const kept: { number: number; message: ListedMessage }[] = [];
   let number = 0;
-  for await (const message of survey(maildir)) {
+  for await (const message of survey(places)) {
     kept.push({ number: ++number, message });
     if (kept.length > last) kept.shift();
   }
   for (const { number: at, message } of kept) {
-    const file = await openMessage(maildir, message);
-    if (file === undefined) continue;
+    const opened = await places.open(message);
+    if (opened === undefined) continue;
+    const { file } = opened;
     try {
       const { uidl, sizeBytes } = message;
       const shown = { number: at, uidl, sizeBytes, arrivedAtMs: (await file.stat()).mtimeMs, ...(await readHead(file)) };
@@ -169,7 +171,7 @@ async function tellIfFull(config: Config, name: string, maildir: string): Promis
   const quotaBytes = mailboxRules(config.mailboxes, users).quotaBytesOf(userOf(users, name) ?? name);
   if (quotaBytes === null) return;
   let bytes = 0;
-  for await (const { fileBytes } of survey(maildir)) bytes += fileBytes;
+  for await (const { fileBytes } of survey(await placesIn(maildir))) bytes += fileBytes;
   if (bytes < quotaBytes) return;
   const answer = config.mailboxes.whenFull === 'reject' ? 'rejected' : 'deferred';
   warn(`${plain(name)} now holds ${bytes} bytes of a quota of ${quotaBytes}: mail that comes is ${answer} until there is room`);
@@ -192,9 +194,14 @@ function mailboxOf(config: Config, name: string, anybody = false): string {
   return maildir;
 }
 
-async function* survey(maildir: string): AsyncGenerator<ListedMessage> {
+async function placesIn(maildir: string): Promise<Whereabouts> {
+  const { Whereabouts } = await import('@posthorn/core/maildrop/whereabouts');
+  return new Whereabouts(maildir);
+}
+
+async function* survey(places: Whereabouts): AsyncGenerator<ListedMessage> {
   const { surveyMaildir } = await import('@posthorn/core/maildrop/survey');
-  yield* surveyMaildir(maildir, (path, error) => warn(plain(`${path} is left out: ${String(error)}`)));
+  yield* surveyMaildir(places, (path, error) => warn(plain(`${path} is left out: ${String(error)}`)));
 }
 
 async function importInto(maildir: string, dryRun: boolean): Promise<MailboxImport> {
