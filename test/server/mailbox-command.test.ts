@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BufferPool } from '@posthorn/core/wire/buffer-pool';
@@ -108,4 +108,32 @@ it('brings all of an import that is more than the quota, and says what that mean
   expect(code).toBe(0);
   expect(stdout).toMatch(/^40 messages/);
   expect(stderr).toMatch(/bob now holds \d{4} bytes of a quota of 2048: mail that comes is rejected until there is room/);
+});
+
+// The first of either stopped the command with `no regular file`, and nobody knew which it was.
+it('shows the messages behind one that cannot be read, and says which that is', async () => {
+  const maildir = maildirOf(server, 'eve');
+  for (const folder of ['new', 'cur']) mkdirSync(join(maildir, folder), { recursive: true });
+  mkdirSync(join(maildir, 'cur/1.folder,S=5,W=5:2,'));
+  symlinkSync(server.configFile, join(maildir, 'cur/2.link:2,'));
+  writeFileSync(join(maildir, 'cur/3.host,S=6,W=6:2,'), 'A: 1\r\n');
+  const { code, stdout, stderr } = await mailbox('show', 'eve');
+  expect(stdout).toMatch(/^2 {2}3\.host {2}6 bytes/);
+  expect(stderr).toMatch(
+    /^.*2\.link:2, is left out: no regular file\n1 {2}\S*1\.folder,S=5,W=5:2, is left out: no regular file\n/,
+  );
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/posthorn: 2 messages could not be read\n$/)]);
+  rmSync(maildir, { recursive: true });
+});
+
+it('lists the mailboxes behind one that cannot be read, and says which that is', async () => {
+  const broken = join(server.dataFolder, 'mail/bad');
+  mkdirSync(join(broken, 'Maildir'), { recursive: true });
+  writeFileSync(join(broken, 'Maildir/new'), '');
+  const { code, stdout, stderr } = await mailbox('list');
+  expect(stdout).toMatch(/^alice .*\nbob /);
+  expect(stdout).not.toContain('bad');
+  expect(stderr).toMatch(/^bad is left out: ENOTDIR: .*\nposthorn: 1 mailbox could not be read\n$/);
+  expect(code).toBe(1);
+  rmSync(broken, { recursive: true });
 });
