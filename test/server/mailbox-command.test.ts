@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BufferPool } from '@posthorn/core/wire/buffer-pool';
 import { createMaildropOpener } from '@posthorn/core/maildrop/opener';
-import { maildirOf, type Posthorn, startPosthorn } from '../lib/server.ts';
+import { start } from '../lib/process.ts';
+import { maildirOf, POSTHORN, type Posthorn, startPosthorn } from '../lib/server.ts';
 
 const FROM = 'From a@example.test Fri Nov 13 10:20:30 2026\n';
 const MBOX = `${FROM}From: =?utf-8?q?J=C3=BCrgen?= <j@example.test>\nSubject: =?utf-8?b?GxtdMDsbW0s=?= \x1b[2J hey\nDate: Fri, 13 Nov 2026 11:20:30 +0100\n\nFrom here\n\n${FROM}B: 2\n\ny\n\n`;
@@ -136,4 +137,39 @@ it('lists the mailboxes behind one that cannot be read, and says which that is',
   expect(stderr).toMatch(/^bad is left out: ENOTDIR: .*\nposthorn: 1 mailbox could not be read\n$/);
   expect(code).toBe(1);
   rmSync(broken, { recursive: true });
+});
+
+// Both were silent, and the second ended well: a copy of mail that broke off looked like a whole one.
+it('says when an export to standard output did not get out: its disk is full, its reader gone', async () => {
+  const maildir = maildirOf(server, 'frank');
+  for (const folder of ['new', 'cur']) mkdirSync(join(maildir, folder), { recursive: true });
+  writeFileSync(join(maildir, 'new/1'), `A: 1\n\n${'x'.repeat(2_000_000)}\n`);
+  const command = [POSTHORN, 'mailbox', 'export', 'frank', '-', '--config', server.configFile];
+
+  const full = await start(command, { outFile: '/dev/full' });
+  expect([await full.exited, full.stderr()]).toEqual([1, expect.stringMatching(/standard output did not get all of it: ENOSPC/)]);
+
+  const left = await start(command);
+  left.child.stdout!.once('data', () => left.child.stdout!.destroy());
+  expect(await left.exited).toBe(1);
+  expect(left.stderr()).toBe('posthorn: standard output did not get all of it: its reader is gone\n');
+  rmSync(maildir, { recursive: true });
+});
+
+it('takes nothing on standard input for an error, and an empty file for an mbox without messages', async () => {
+  const nothing = await mailbox('import', 'bob', '-');
+  expect([nothing.code, nothing.stderr]).toEqual([
+    1,
+    expect.stringContaining('nothing came on standard input: expected an mbox'),
+  ]);
+  const empty = join(server.folder, 'empty.mbox');
+  writeFileSync(empty, '');
+  expect(await mailbox('import', 'bob', empty)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0 messages/) });
+});
+
+// It made a folder of that name.
+it('refuses a Maildir on standard output', async () => {
+  const { code, stderr } = await mailbox('export', 'bob', '-', '--maildir');
+  expect([code, stderr]).toEqual([1, expect.stringContaining('a Maildir is a folder: give its name')]);
+  expect(existsSync(join(server.folder, '-'))).toBe(false);
 });

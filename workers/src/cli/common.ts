@@ -71,3 +71,10 @@ export function verifies(host: string, insecure: boolean): boolean {
 export function warn(text: string): void {
   process.stderr.write(`${text}\n`);
 }
+
+/** Ends the command when standard output does. A reader such as `head` may leave early, and gets no word; a full disk is told. */
+export function onOutputError(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(0);
+  warn(`posthorn: standard output cannot be written: ${error.message}`);
+  process.exit(1);
+}

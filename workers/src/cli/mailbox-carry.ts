@@ -11,12 +11,16 @@ import { readUsers } from '../supervisor/settings.ts';
 import { CliError, warn } from './common.ts';
 import { countText, LeftOut, mailboxOf, placesIn, survey, userOf, type MailboxOptions } from './mailbox-common.ts';
 import { plain } from './mailbox-text.ts';
+import { wholeOutput } from './whole-output.ts';
 
 const READ_BYTES = 256 * 1024;
 
+/** @throws CliError when something was left out, or not all of it could be written. */
 export async function exportTo(config: Config, user: string, target: string, options: MailboxOptions): Promise<void> {
   const { maildirInto, maildirToMbox } = await import('@posthorn/core/maildrop/transfer');
   const maildir = mailboxOf(config, user);
+  if (options.maildir === true && target === '-')
+    throw new CliError('a Maildir is a folder: give its name; without --maildir, - takes an mbox to standard output');
   const skipped = new LeftOut('message', 'messages');
   if (options.maildir === true) {
     const into = await importInto(target, false);
@@ -24,10 +28,7 @@ export async function exportTo(config: Config, user: string, target: string, opt
     const { messages, present } = await into.finish();
     warn(`${countText(messages)} exported, ${present} were there already`);
   } else if (target === '-') {
-    // The reader sets the pace.
-    const write = (bytes: Uint8Array) =>
-      new Promise<void>((resolve) => void process.stdout.write(Buffer.from(bytes), () => resolve()));
-    warn(`${countText(await maildirToMbox(maildir, write, skipped.tell))} exported`);
+    warn(`${countText(await maildirToMbox(maildir, wholeOutput(), skipped.tell))} exported`);
   } else {
     warn(`${countText(await toFile(maildir, target, skipped.tell))} exported`);
   }
@@ -51,6 +52,7 @@ async function toFile(maildir: string, target: string, skipped: (path: string, e
   }
 }
 
+/** @throws CliError when something was left out, or is no mbox or Maildir. */
 export async function importFrom(config: Config, name: string, source: string, options: MailboxOptions): Promise<void> {
   const { maildirInto, mboxInto } = await import('@posthorn/core/maildrop/transfer');
   // Who is kept elsewhere has no folder before his first message.
@@ -63,7 +65,7 @@ export async function importFrom(config: Config, name: string, source: string, o
   const skipped = new LeftOut('message', 'messages');
   try {
     if (isFolder) await maildirInto(into, source, skipped.tell);
-    else await mboxInto(into, source === '-' ? process.stdin : createReadStream(source, { highWaterMark: READ_BYTES }));
+    else await mboxInto(into, source === '-' ? standardInput() : createReadStream(source, { highWaterMark: READ_BYTES }));
   } finally {
     // What came before an error is there to stay.
     const { messages, bytes, present } = await into.finish();
@@ -73,6 +75,16 @@ export async function importFrom(config: Config, name: string, source: string, o
     if (!dryRun) await tellIfFull(config, name, maildir);
   }
   skipped.fail();
+}
+
+/** A file may be an mbox without a message; nothing at all on standard input is a slip, or another program's failure. */
+async function* standardInput(): AsyncGenerator<Buffer> {
+  let isEmpty = true;
+  for await (const chunk of process.stdin) {
+    isEmpty = false;
+    yield chunk as Buffer;
+  }
+  if (isEmpty) throw new CliError('nothing came on standard input: expected an mbox, which begins with "From "');
 }
 
 /** An import is the operator's own wish and brings all of it: he is told what it means for mail that comes. */

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCheck } from './check.ts';
+import { onOutputError } from './common.ts';
 import { errorText } from './error-text.ts';
 import { addFetch } from './fetch.ts';
 import { addMailbox } from './mailbox.ts';
@@ -45,8 +46,7 @@ export function createProgram(): Command {
 }
 
 async function main(): Promise<void> {
-  // A reader such as `head` may leave early.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.stdout.on('error', onOutputError);
   try {
     await createProgram().parseAsync();
   } catch (error) {
