@@ -54,7 +54,10 @@ interface Draft {
 /** Files that are synced at the same time: a file system makes one write of them. */
 const AT_ONCE = 16;
 const OWN_NAME = /^\d+\.[A-Za-z0-9]+H([A-Za-z0-9_-]{22})\.imported$/;
-const MAX_UNIQUE_LENGTH = 150;
+/** Of a file. */
+const MAX_NAME_BYTES = 255;
+/** Room that other programs need to mark a message. */
+const COMMON_FLAGS = ':2,DFPRST';
 
 export class MailboxImport {
   readonly #options: ImportOptions;
@@ -219,8 +222,13 @@ export class MailboxImport {
   }
 
   #nameOf({ arrival: { flags }, counter: { fileBytes, wireBytes }, surrogate }: Draft, unique: string): string {
-    const name = formatMessageName(unique, fileBytes, wireBytes, surrogate.of(wireBytes));
-    return flags === undefined ? join('new', name) : join('cur', `${name}:2,${flags}`);
+    const sized = formatMessageName(unique, fileBytes, wireBytes, surrogate.of(wireBytes));
+    const suffix = flags === undefined ? '' : `:2,${flags}`;
+    const room = MAX_NAME_BYTES - Math.max(suffix.length, COMMON_FLAGS.length);
+    // Sizes can be counted again; the unique part is what a client knows the message by.
+    const name = Buffer.byteLength(sized) > room ? unique : sized;
+    if (flags === undefined) return join('new', name);
+    return join('cur', Buffer.byteLength(name + suffix) > MAX_NAME_BYTES ? name : name + suffix);
   }
 
   async #settle({ tmp, arrival: { dateMs } }: Draft, file: FileHandle, name: string): Promise<void> {
@@ -244,7 +252,7 @@ export class MailboxImport {
 
 /** Names that others could not have: a client gets them as UIDLs. */
 function isKept(unique: string): boolean {
-  return unique.length > 0 && unique.length <= MAX_UNIQUE_LENGTH && !/[\p{Cc}\ufffd]/u.test(unique);
+  return unique.length > 0 && !/[\p{Cc}\ufffd]/u.test(unique);
 }
 
 function digestOf(hash: Hash): string {

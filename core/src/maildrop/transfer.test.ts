@@ -223,6 +223,21 @@ describe('an import', () => {
     expect(textsIn(join(root, 'to')).sort()).toEqual(['another\r\n', 'one\r\n']);
   });
 
+  // Unique parts of more than 150 characters got another name, and so another UIDL.
+  it.each([
+    ['with sizes where there is room', 'u'.repeat(232), 'u'.repeat(232) + ',S=6,W=6:2,'],
+    ['without sizes where there is none', 'u'.repeat(246), 'u'.repeat(246) + ':2,'],
+    ['without flags where it has none and there is no room', 'u'.repeat(255), 'u'.repeat(255)],
+    ['in bytes', '\u00fc'.repeat(123) + ':2,FRS', '\u00fc'.repeat(123) + ':2,FRS'],
+    ['with all flags', 'u'.repeat(230) + ':2,ABCDEFGHIJKLMNOPQRSTUV', 'u'.repeat(230) + ':2,ABCDEFGHIJKLMNOPQRSTUV'],
+  ])('keeps the longest names, %s', async (_how, name, kept) => {
+    const [from, to] = [join(root, 'from'), join(root, 'to')];
+    put(from, `cur/${name}`, 'A: 1\r\n');
+    expect(await importMaildir(from, to)).toMatchObject({ messages: 1 });
+    expect(readdirSync(join(to, 'cur'))).toEqual([kept]);
+    expect(await importMaildir(from, to)).toMatchObject({ messages: 0, present: 1 });
+  });
+
   // The place noted at the start was empty then, and the message came a second time under a made name, with another UIDL.
   it('brings nothing twice that a mail reader moves, marks or strips of its sizes meanwhile', async () => {
     const [from, to] = [join(root, 'from'), join(root, 'to')];
