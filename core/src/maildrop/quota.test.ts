@@ -5,6 +5,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -84,6 +85,26 @@ it('counts sizes told by names, files without, folders, and no trash', async () 
   await quota().refusal('alice', 1);
   settle();
   expect(readUsage(maildir, QUOTA)).toEqual({ bytes: 360, messages: 4, doubtful: false, counted: true });
+});
+
+// Each delivery failed and was tried again until it bounced, for a folder that the server's user may not read.
+it('counts the rest where something cannot be read, and tells of that once for each count', async () => {
+  put('new/1', 900);
+  mkdirSync(join(maildir, '.Sub'));
+  // Root may read everything but this.
+  symlinkSync('new', join(maildir, '.Sub/new'));
+  symlinkSync('2', join(maildir, 'cur/2'));
+  const told: unknown[] = [];
+  const telling: Log = { ...log, warn: (event, details) => void told.push([event, details]) };
+  const asked = createQuota({ root, quotaBytesOf: () => QUOTA, whenFull: 'defer', clock, log: telling });
+  expect(await asked.refusal('alice', 100)).toBeUndefined();
+  expect(told).toEqual([
+    [
+      'maildrop.usage-incomplete',
+      { maildir, unread: 2, path: join(maildir, 'cur/2'), cause: expect.stringMatching(/^Error: ELOOP/) as unknown },
+    ],
+  ]);
+  expect(await asked.refusal('alice', 101)).toMatchObject({ enhanced: '4.2.2' });
 });
 
 it('notes what is delivered and what a session deletes, as other programs of Maildir++ do', async () => {

@@ -6,7 +6,7 @@
 import type { Clock } from '../mail/clock.ts';
 import type { Log } from '../observe/log.ts';
 import { MailboxError } from './mailbox.ts';
-import { countUsage, readUsage, type NotedUsage } from './usage.ts';
+import { countUsage, readUsage, type NotedUsage, type Usage } from './usage.ts';
 import { maildirOf } from './user-folder.ts';
 
 export interface QuotaOptions {
@@ -53,13 +53,25 @@ export function createQuota({ root, quotaBytesOf, whenFull, clock, log }: QuotaO
       const noted = read(maildir, quotaBytes);
       // Nobody is refused by sums alone: they may have missed what went.
       const sure = noted !== undefined && !noted.doubtful && (noted.counted || noted.bytes + sizeBytes <= quotaBytes);
-      const { bytes } = sure ? noted : await countUsage(maildir, quotaBytes, clock.now());
+      const { bytes } = sure ? noted : await count(maildir, quotaBytes);
       if (bytes + sizeBytes <= quotaBytes) return undefined;
       return whenFull === 'reject'
         ? new MailboxError(true, '5.2.2', 'the mailbox is full')
         : new MailboxError(false, '4.2.2', 'the mailbox is full');
     },
   };
+
+  /** What cannot be read is told once for each count, however much it is. */
+  async function count(maildir: string, quotaBytes: number): Promise<Usage> {
+    let first: { path: string; cause: string } | undefined;
+    let unread = 0;
+    const usage = await countUsage(maildir, quotaBytes, clock.now(), (path, error) => {
+      first ??= { path, cause: String(error) };
+      unread++;
+    });
+    if (unread > 0) log.warn('maildrop.usage-incomplete', { maildir, unread, ...first });
+    return usage;
+  }
 
   function read(maildir: string, quotaBytes: number): NotedUsage | undefined {
     try {

@@ -8,8 +8,9 @@
 import { closeSync, constants, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { readdir, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isAbsent, unlessAbsent } from './absent.ts';
+import { isAbsent } from './absent.ts';
 import { parseMessageName } from './file-name.ts';
+import type { Skipped } from './size-index.ts';
 
 export interface Usage {
   readonly bytes: number;
@@ -81,16 +82,17 @@ export function noteUsage(maildir: string, bytes: number, messages: number): voi
 
 /**
  * Counts the mailbox with its folders but `.Trash`, as Maildir++ does, and notes it for who comes next.
- * @throws when the file system fails.
+ * @param skipped told of what cannot be read, and so cannot be counted: it must not keep all mail out.
+ * @throws when it cannot be noted.
  */
-export async function countUsage(maildir: string, quotaBytes: number, nowMs: number): Promise<Usage> {
+export async function countUsage(maildir: string, quotaBytes: number, nowMs: number, skipped: Skipped): Promise<Usage> {
   let usage: Usage = { bytes: 0, messages: 0 };
-  const inside = await namesIn(maildir);
+  const inside = await namesIn(maildir, skipped);
   // A mailbox is made with its first message; it is counted when the next one comes.
   if (inside.length === 0) return usage;
   const folders = inside.filter((name) => name.startsWith('.') && name !== '.' && name !== '..' && name !== '.Trash');
   for (const folder of ['', ...folders]) {
-    for (const part of ['new', 'cur']) usage = sum(usage, await countFolder(join(maildir, folder, part)));
+    for (const part of ['new', 'cur']) usage = sum(usage, await countFolder(join(maildir, folder, part), skipped));
   }
   const path = join(maildir, FILE);
   const fresh = `${path}.${process.pid}.${nowMs.toString(36)}.${++written}`;
@@ -107,11 +109,11 @@ function headOf(quotaBytes: number): string {
   return `${quotaBytes}S`;
 }
 
-async function countFolder(folder: string): Promise<Usage> {
+async function countFolder(folder: string, skipped: Skipped): Promise<Usage> {
   let bytes = 0;
   let messages = 0;
   const unnamed: string[] = [];
-  for (const name of await namesIn(folder)) {
+  for (const name of await namesIn(folder, skipped)) {
     if (name.startsWith('.')) continue;
     messages += 1;
     const { fileBytes } = parseMessageName(name);
@@ -119,26 +121,28 @@ async function countFolder(folder: string): Promise<Usage> {
     else bytes += fileBytes;
   }
   for (let at = 0; at < unnamed.length; at += STATS_AT_ONCE) {
-    const sizes = await Promise.all(unnamed.slice(at, at + STATS_AT_ONCE).map((name) => sizeOf(join(folder, name))));
+    const sizes = await Promise.all(unnamed.slice(at, at + STATS_AT_ONCE).map((name) => sizeOf(join(folder, name), skipped)));
     for (const size of sizes) bytes += size;
   }
   return { bytes, messages };
 }
 
-function sizeOf(path: string): Promise<number> {
-  return unlessAbsent(
-    stat(path).then(({ size }) => size),
-    0,
-  );
+async function sizeOf(path: string, skipped: Skipped): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (!isAbsent(error)) skipped(path, error);
+    return 0;
+  }
 }
 
 /** None where there is no such folder. */
-async function namesIn(folder: string): Promise<string[]> {
+async function namesIn(folder: string, skipped: Skipped): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (isAbsent(error) || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return [];
-    throw error;
+    if (!isAbsent(error) && (error as NodeJS.ErrnoException).code !== 'ENOTDIR') skipped(folder, error);
+    return [];
   }
 }
 
