@@ -22,8 +22,6 @@ export interface Arrival {
   readonly dateMs?: number | undefined;
   /** Unique part of its name in another Maildir. */
   readonly unique?: string | undefined;
-  /** Flags of Maildir; absent for one that nobody has seen. */
-  readonly flags?: string | undefined;
 }
 
 export interface ImportOptions {
@@ -121,7 +119,8 @@ export class MailboxImport {
     await this.#put(lines.push(chunk));
   }
 
-  async end(): Promise<void> {
+  /** @param flags of Maildir; absent for a message that nobody has seen. */
+  async end(flags?: string): Promise<void> {
     const draft = this.#mustHave();
     await this.#put(draft.lines.end());
     const hash = digestOf(draft.hash);
@@ -139,7 +138,7 @@ export class MailboxImport {
     }
     this.#messages++;
     this.#bytes += draft.counter.fileBytes;
-    const name = this.#nameOf(draft, makesName ? this.#makeUnique(draft, hash) : unique);
+    const name = this.#nameOf(draft, makesName ? this.#makeUnique(draft, hash) : unique, flags);
     if (!makesName) this.#brought.set(unique, hash);
     if (draft.file === undefined) return;
     this.#underWay.push(this.#settle(draft, draft.file, name));
@@ -221,7 +220,7 @@ export class MailboxImport {
     return `${seconds}.N${String(this.#number).padStart(7, '0')}R${run}H${hash}.imported`;
   }
 
-  #nameOf({ arrival: { flags }, counter: { fileBytes, wireBytes }, surrogate }: Draft, unique: string): string {
+  #nameOf({ counter: { fileBytes, wireBytes }, surrogate }: Draft, unique: string, flags: string | undefined): string {
     const sized = formatMessageName(unique, fileBytes, wireBytes, surrogate.of(wireBytes));
     const suffix = flags === undefined ? '' : `:2,${flags}`;
     const room = MAX_NAME_BYTES - Math.max(suffix.length, COMMON_FLAGS.length);

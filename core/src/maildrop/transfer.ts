@@ -5,8 +5,9 @@
 import { formatFromLine } from './from-line.ts';
 import { parseMessageName } from './file-name.ts';
 import type { MailboxImport } from './import.ts';
-import type { ListedMessage } from './listing.ts';
+import type { ListedMessage, MessageFolder } from './listing.ts';
 import { MboxBody } from './mbox-body.ts';
+import { MboxStatus, formatStatus } from './mbox-status.ts';
 import { MboxSplitter, type MboxPart } from './mbox-splitter.ts';
 import type { Skipped } from './size-index.ts';
 import { surveyMaildir, wireBytesOf } from './survey.ts';
@@ -18,22 +19,27 @@ const HEAD_BYTES = 4096;
 /** @throws Error when it is no mbox, and when the file system fails. */
 export async function mboxInto(into: MailboxImport, mbox: AsyncIterable<Buffer>): Promise<void> {
   const splitter = new MboxSplitter();
-  let begun = false;
+  let status: MboxStatus | undefined;
+  const endMessage = async (): Promise<void> => {
+    if (status === undefined) return;
+    await into.write(status.end());
+    await into.end(status.flags);
+  };
   const take = async (parts: readonly MboxPart[]): Promise<void> => {
     for (const part of parts) {
       if ('bytes' in part) {
-        await into.write(part.bytes);
+        if (status !== undefined) await into.write(status.push(part.bytes));
         continue;
       }
-      if (begun) await into.end();
-      begun = true;
+      await endMessage();
+      status = new MboxStatus();
       await into.begin({ dateMs: part.dateMs });
     }
   };
   try {
     for await (const chunk of mbox) await take(splitter.push(chunk));
     await take(splitter.end());
-    if (begun) await into.end();
+    await endMessage();
   } catch (error) {
     await into.drop();
     throw error;
@@ -46,11 +52,10 @@ export async function maildirInto(into: MailboxImport, source: string, skipped: 
   for await (const message of surveyMaildir(places, skipped)) {
     await withMessage(places, message, skipped, async ({ file, folder, name }, dateMs) => {
       const { unique } = parseMessageName(name);
-      const flags = folder === 'cur' ? flagsOf(name) : undefined;
-      await into.begin({ dateMs, unique, flags });
+      await into.begin({ dateMs, unique });
       try {
         for await (const chunk of wireBytesOf(file)) await into.write(chunk);
-        await into.end();
+        await into.end(flagsOf(folder, name));
       } catch (error) {
         await into.drop();
         throw error;
@@ -71,11 +76,14 @@ export async function maildirToMbox(
   const places = new Whereabouts(source);
   let count = 0;
   for await (const message of surveyMaildir(places, skipped)) {
-    await withMessage(places, message, skipped, async ({ file }, dateMs) => {
+    await withMessage(places, message, skipped, async ({ file, folder, name }, dateMs) => {
       const body = new MboxBody();
       let begun = false;
       for await (const chunk of wireBytesOf(file)) {
-        if (!begun) await write(Buffer.from(`${formatFromLine(returnPathOf(chunk), dateMs)}\n`));
+        if (!begun) {
+          await write(Buffer.from(`${formatFromLine(returnPathOf(chunk), dateMs)}\n`));
+          await write(body.push(Buffer.from(formatStatus(flagsOf(folder, name), chunk))));
+        }
         begun = true;
         await write(body.push(chunk));
       }
@@ -108,8 +116,9 @@ async function withMessage(
   }
 }
 
-/** Letters that mean the same everywhere; small ones are numbers of a list that another program keeps. */
-function flagsOf(name: string): string {
+/** Letters that mean the same everywhere; small ones are numbers of a list that another program keeps. None yet in new. */
+function flagsOf(folder: MessageFolder, name: string): string | undefined {
+  if (folder === 'new') return undefined;
   const flags = /:2,([A-Za-z]*)/.exec(name)?.[1] ?? '';
   return [...new Set(flags.replace(/[a-z]/g, ''))].sort().join('');
 }
