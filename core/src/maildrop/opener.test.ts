@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Log } from '../observe/log.ts';
 import type { Maildrop, MaildropOpener } from '../pop3/ports.ts';
+import { surrogateOf } from '../pop3/surrogate.ts';
 import { BufferPool } from '../wire/buffer-pool.ts';
 import { clearThreadLocks, createMaildropOpener } from './opener.ts';
 
@@ -314,6 +315,38 @@ describe('files of other programs', () => {
     expect(logged).toEqual(['maildrop.skipped', 'maildrop.skipped', 'maildrop.skipped']);
     drop.release();
   });
+
+  it('that are symbolic links are no messages: a link in the mailbox showed what it led to; the Maildir itself may be one', async () => {
+    writeFileSync(join(root, 'elsewhere'), 'private\r\n');
+    const cur = join(root, 'alice/Maildir/cur');
+    put('cur', '1700000000.1.host', 'A\n');
+    symlinkSync(join(root, 'elsewhere'), join(cur, '1700000001.link'));
+    symlinkSync(join(root, 'elsewhere'), join(cur, '1700000002.link,S=9,W=9:2,'));
+    renameSync(join(root, 'alice/Maildir'), join(root, 'alice/real'));
+    symlinkSync('real', join(root, 'alice/Maildir'));
+    const drop = await openDrop();
+    expect(drop.messages.map(({ uidl }) => uidl)).toEqual(['1700000000.1.host', '1700000002.link']);
+    expect(logged).toEqual(['maildrop.skipped']);
+    expect(await whole(drop, 0)).toBe('A\r\n');
+    // No file is looked at whose name tells its sizes.
+    expect(() => drop.readWhole(1, 100)).toThrow('ELOOP');
+    await expect(readAll(drop, 1)).rejects.toThrow('ELOOP');
+    expect(await drop.commit([1])).toEqual({ failed: 0 });
+    expect(readFileSync(join(root, 'elsewhere'), 'utf8')).toBe('private\r\n');
+  });
+
+  it.each([20, 70_000])(
+    'with a header beyond ASCII that no line end ends are counted as they are sent (%i bytes)',
+    async (bytes) => {
+      const text = Buffer.from('Subject: gr\u00fc\u00dfe').toString('latin1');
+      put('cur', 'a', text + 'e'.repeat(bytes));
+      const drop = await openDrop();
+      const lent = await drop.readWhole(0, 1e6);
+      expect(drop.messages.map(({ surrogateBytes }) => surrogateBytes)).toEqual([surrogateOf(lent!.bytes).length]);
+      lent!.giveBack();
+      drop.release();
+    },
+  );
 
   it.each(['posthorn-sizes', 'posthorn-sizes.new'])('are counted also where %s cannot be read or written', async (name) => {
     mkdirSync(join(root, 'alice/Maildir', name));

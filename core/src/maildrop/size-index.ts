@@ -73,8 +73,11 @@ export async function writeSizeIndex(maildir: string, sizes: ReadonlyMap<string,
   }
 }
 
-/** A pipe that nobody writes to would otherwise be waited for. */
-export const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
+/**
+ * How messages are opened. A pipe that nobody writes to would otherwise be waited for, and a symbolic link is no message:
+ * it may lead out of the mailbox. Folders on the way, and the Maildir, may be links.
+ */
+export const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** For files counted in place, one at a time. */
 const scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -110,7 +113,9 @@ function countWhole(bytes: Buffer): MessageSizes {
   const counter = new WireCounter();
   counter.push(bytes);
   const surrogate = new SurrogateSize();
-  surrogate.push(new CrlfStream().push(bytes));
+  const lines = new CrlfStream();
+  surrogate.push(lines.push(bytes));
+  surrogate.push(lines.end());
   const { fileBytes, wireBytes } = counter;
   return { fileBytes, wireBytes, surrogateBytes: surrogate.of(wireBytes) };
 }
@@ -132,6 +137,7 @@ async function measureLarge(path: string): Promise<MessageSizes | undefined> {
     for (;;) {
       const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, null);
       if (bytesRead === 0) {
+        if (surrogate.begun) surrogate.push(lines.end());
         const { fileBytes, wireBytes } = counter;
         return { fileBytes, wireBytes, surrogateBytes: surrogate.of(wireBytes) };
       }
