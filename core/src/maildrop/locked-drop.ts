@@ -44,11 +44,12 @@ export class LockedDrop implements Maildrop {
     lock: HeldLock,
     buffers: BufferPool,
     noteLogin: () => void,
+    now: () => number,
     log: Log,
   ) {
     this.#maildir = maildir;
     this.messages = messages;
-    this.#places = new Places(maildir);
+    this.#places = new Places(maildir, now);
     this.#lock = lock;
     this.#buffers = buffers;
     this.#log = log;
@@ -135,9 +136,9 @@ export class LockedDrop implements Maildrop {
 
   async commit(deleted: readonly number[]): Promise<{ failed: number }> {
     this.#committing = true;
-    let failed = 0;
+    const failed = new Set<string>();
     const fail = (message: ListedMessage, error: unknown): void => {
-      failed++;
+      failed.add(message.uidl);
       this.#log.error('maildrop.delete-failed', { maildir: this.#maildir, file: message.name, cause: String(error) });
     };
     try {
@@ -145,24 +146,28 @@ export class LockedDrop implements Maildrop {
       const elsewhere: ListedMessage[] = [];
       for (const [done, index] of deleted.entries()) {
         if (done > 0 && done % UNLINKS_PER_TURN === 0) await setImmediate();
-        const message = this.#message(index);
-        try {
-          (this.#places.remove(message) ? removed : elsewhere).push(message);
-        } catch (error) {
-          fail(message, error);
+        for (const message of namesOf(this.#message(index))) {
+          try {
+            (this.#places.remove(message) ? removed : elsewhere).push(message);
+          } catch (error) {
+            fail(message, error);
+          }
         }
       }
-      removed.push(...this.#removeMoved(elsewhere, fail));
+      removed.push(...(await this.#removeMoved(elsewhere, fail)));
       if (removed.length > 0) this.#note(sumOf(removed), removed.length);
     } finally {
       this.#giveUp();
     }
-    return { failed };
+    return { failed: failed.size };
   }
 
-  #removeMoved(messages: readonly ListedMessage[], fail: (message: ListedMessage, error: unknown) => void): ListedMessage[] {
+  async #removeMoved(
+    messages: readonly ListedMessage[],
+    fail: (message: ListedMessage, error: unknown) => void,
+  ): Promise<ListedMessage[]> {
     try {
-      return this.#places.removeMoved(messages, fail);
+      return await this.#places.removeMoved(messages, fail);
     } catch (error) {
       for (const message of messages) fail(message, error);
       return [];
@@ -184,8 +189,7 @@ export class LockedDrop implements Maildrop {
   }
 
   #giveUp(): void {
-    if (this.#wrong.size > 0) this.#forgetSizes([...this.#wrong]);
-    this.#wrong.clear();
+    this.#forgetSizes();
     try {
       this.#lock.release();
     } catch (error) {
@@ -199,13 +203,12 @@ export class LockedDrop implements Maildrop {
     return message;
   }
 
-  #forgetSizes(messages: readonly ListedMessage[]): void {
-    try {
-      forgetSizes(this.#maildir, messages, this.#places);
-    } catch (error) {
-      // Whoever reads them next finds them wrong again.
-      this.#log.warn('maildrop.wrong-size-left', { maildir: this.#maildir, cause: String(error) });
-    }
+  #forgetSizes(): void {
+    forgetSizes(this.#maildir, this.#wrong, ({ name }, error) =>
+      // Whoever reads it next finds it wrong again.
+      this.#log.warn('maildrop.wrong-size-left', { maildir: this.#maildir, file: name, cause: String(error) }),
+    );
+    this.#wrong.clear();
   }
 }
 
@@ -217,6 +220,11 @@ function isWireForm({ fileBytes, sizeBytes }: ListedMessage, bytes: Uint8Array):
   if (fileBytes !== sizeBytes) return false;
   const lf = bytes.indexOf(LF);
   return lf < 0 || bytes[lf - 1] === CR;
+}
+
+/** A message under each of its names. */
+function namesOf(message: ListedMessage): readonly ListedMessage[] {
+  return message.alias === undefined ? [message] : [message, { ...message, ...message.alias }];
 }
 
 function sumOf(messages: readonly ListedMessage[]): number {

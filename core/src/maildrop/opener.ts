@@ -93,8 +93,11 @@ class Opener implements MaildropOpener {
     const known = this.#listings.get(maildir, stamps);
     if (known !== undefined) return this.#opened(user, maildir, known, lock);
     const nowMs = this.#options.clock.now();
-    const listing = listMessages(maildir, stamps, (path, error) =>
-      this.#options.log.warn('maildrop.skipped', { path, cause: String(error) }),
+    const listing = listMessages(
+      maildir,
+      stamps,
+      () => this.#options.clock.now(),
+      (path, error) => this.#options.log.warn('maildrop.skipped', { path, cause: String(error) }),
     );
     if (!(listing instanceof Promise)) return this.#remember(user, maildir, stamps, listing, nowMs, lock);
     return listing.then(
@@ -117,7 +120,8 @@ class Opener implements MaildropOpener {
 
   #opened(user: string, maildir: string, messages: readonly ListedMessage[], lock: HeldLock): OpenResult {
     const noteLogin = () => this.#noteLogin(user);
-    return { ok: true, drop: new LockedDrop(maildir, messages, lock, this.#options.buffers, noteLogin, this.#options.log) };
+    const { buffers, clock, log } = this.#options;
+    return { ok: true, drop: new LockedDrop(maildir, messages, lock, buffers, noteLogin, () => clock.now(), log) };
   }
 
   #noteLogin(user: string): void {
