@@ -142,7 +142,7 @@ function check(kit: Pop3Kit, output: RecordingOutput, events: boolean): void {
   const failure = kit.logged.find(({ event }) => event === 'pop3.answer-broken' || event === 'pop3.commit-failed');
   if (failure !== undefined) throw new Error('a failure was logged', { cause: failure.fields?.['cause'] });
   // Only QUIT commits, and its answer is the last one.
-  const ended = /(?:^|\n)(?:\+OK [^\r\n]+|-ERR \[SYS\/TEMP\] [^\r\n]+)\r\n$/.test(text);
+  const ended = /(?:^|\n)(?:\+OK [^\r\n]+|-ERR \[SYS\/(?:TEMP|PERM)\] [^\r\n]+)\r\n$/.test(text);
   if (output.changed) throw new Error('bytes were changed while they were sent');
   if (kit.deleted.length > 0 && !events && !(output.closed && ended)) throw new Error('deleted without QUIT');
   if (kit.deleted.length > 0 && kit.logins === 0) throw new Error('deleted without a login');

@@ -4,7 +4,7 @@
  *   @profile starttls=false plaintextLogin=never maxErrors=3     the listener
  *   @client 127.0.0.1        @implicit-tls                       the peer
  *   @message uidl text                                           a message of the maildrop; escapes as in C:
- *   @drop in-use | too-soon | failed | broken     @gone 2     @stuck 2               what the maildrop does (numbers of messages)
+ *   @drop in-use | too-soon | failed | broken     @gone 2   @stuck 2   @forbidden 2    what the maildrop does (numbers of messages)
  *   @retention 30 90          days that somebody's mail is kept, and alice's, where they differ
  *   @logins secret scram bearer    @tls-has certificate exporter     test-tls.ts
  *   @hook pop3.delete reject Not this one                        what a stage says
@@ -166,6 +166,7 @@ export function kitOf(dialog: Pop3Dialog, ports: Pick<Pop3KitOptions, 'async' | 
     forms: formsOf((dialog.settings.get('logins')?.[0] ?? '').split(' ')),
     gone: indices('gone'),
     stuck: indices('stuck'),
+    forbidden: indices('forbidden'),
     ...(drop === undefined ? {} : { drop }),
     ...ports,
   });

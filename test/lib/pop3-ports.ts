@@ -45,6 +45,8 @@ export interface Pop3KitOptions {
   /** Indices of messages that cannot be read, or not be deleted. */
   readonly gone?: readonly number[];
   readonly stuck?: readonly number[];
+  /** The same, for want of permission. */
+  readonly forbidden?: readonly number[];
   /** Reading a message in chunks fails behind so many bytes. */
   readonly breaksAt?: number;
   readonly forms?: Partial<LoginForms>;
@@ -89,6 +91,7 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
     const bytesOf = (index: number) => {
       if (released) throw new Error('read after the lock was given up');
       if (options.gone?.includes(index) === true) throw new Error('gone, as the test wants it');
+      if (options.forbidden?.includes(index) === true) throw Object.assign(new Error('as the test wants it'), { code: 'EACCES' });
       return Buffer.from(messages[index]!.text, 'latin1');
     };
     const drop: Maildrop = {
@@ -131,11 +134,13 @@ export function createPop3Kit(options: Pop3KitOptions = {}): Pop3Kit {
       },
       async commit(deleted) {
         if (released) throw new Error('committed after the lock was given up');
-        const failed = deleted.filter((index) => options.stuck?.includes(index));
+        const forbidden = deleted.some((index) => options.forbidden?.includes(index));
+        const failed = deleted.filter((index) => options.stuck?.includes(index) || options.forbidden?.includes(index));
         for (const index of deleted) if (!failed.includes(index)) kit.deleted.push(messages[index]!.uidl);
         release();
-        return { failed: failed.length };
+        return forbidden ? { failed: failed.length, permanent: true } : { failed: failed.length };
       },
+      distrust: () => undefined,
       noteLogin: () => void kit.logins++,
       release,
     };

@@ -8,8 +8,9 @@
 import { closeSync, fstatSync, read, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { isPermanent } from '../mail/permanent.ts';
 import type { Log } from '../observe/log.ts';
-import type { LentBytes, Maildrop } from '../pop3/ports.ts';
+import type { CommitResult, LentBytes, Maildrop } from '../pop3/ports.ts';
 import type { BufferPool } from '../wire/buffer-pool.ts';
 import type { ListedMessage } from './listing.ts';
 import type { HeldLock } from './lock.ts';
@@ -34,7 +35,7 @@ export class LockedDrop implements Maildrop {
   readonly #noteLogin: () => void;
   readonly #buffers: BufferPool;
   readonly #places: Places;
-  /** Not of the size that the listing says. */
+  /** Not what the listing says. */
   readonly #wrong = new Set<ListedMessage>();
   #committing = false;
 
@@ -108,9 +109,17 @@ export class LockedDrop implements Maildrop {
 
   /** A line end that is missing at the end alone is no reason to rename what other programs know by its name. */
   #check(message: ListedMessage, sizeBytes: number): void {
-    if (sizeBytes === message.sizeBytes) return;
+    if (sizeBytes !== message.sizeBytes) this.#distrust(message, `sent as ${sizeBytes} octets`);
+  }
+
+  distrust(index: number, cause: string): void {
+    this.#distrust(this.#message(index), cause);
+  }
+
+  #distrust(message: ListedMessage, cause: string): void {
+    if (this.#wrong.has(message)) return;
     this.#wrong.add(message);
-    this.#log.warn('maildrop.wrong-size', { maildir: this.#maildir, file: message.name, sizeBytes });
+    this.#log.warn('maildrop.wrong-size', { maildir: this.#maildir, file: message.name, cause });
   }
 
   async *read(index: number): AsyncGenerator<Uint8Array> {
@@ -134,11 +143,13 @@ export class LockedDrop implements Maildrop {
     }
   }
 
-  async commit(deleted: readonly number[]): Promise<{ failed: number }> {
+  async commit(deleted: readonly number[]): Promise<CommitResult> {
     this.#committing = true;
     const failed = new Set<string>();
+    let permanent = false;
     const fail = (message: ListedMessage, error: unknown): void => {
       failed.add(message.uidl);
+      permanent ||= isPermanent(error);
       this.#log.error('maildrop.delete-failed', { maildir: this.#maildir, file: message.name, cause: String(error) });
     };
     try {
@@ -159,7 +170,7 @@ export class LockedDrop implements Maildrop {
     } finally {
       this.#giveUp();
     }
-    return { failed: failed.size };
+    return permanent ? { failed: failed.size, permanent } : { failed: failed.size };
   }
 
   async #removeMoved(

@@ -487,7 +487,7 @@ describe('deleting', () => {
     const drop = await openDrop();
     unlinkSync(join(root, 'alice/Maildir/new/a,S=3,W=3'));
     mkdirSync(join(root, 'alice/Maildir/new/a,S=3,W=3'));
-    expect(await drop.commit([0, 1])).toEqual({ failed: 1 });
+    expect(await drop.commit([0, 1])).toEqual({ failed: 1, permanent: true });
     expect(logged).toContain('maildrop.delete-failed');
     (await openDrop()).release();
   });

@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../mail/clock.ts';
+import { isPermanent } from '../mail/permanent.ts';
 import type { Log } from '../observe/log.ts';
 import type { MaildropOpener, OpenResult } from '../pop3/ports.ts';
 import type { BufferPool } from '../wire/buffer-pool.ts';
@@ -38,8 +39,6 @@ export interface MaildropOpenerOptions {
 
 /** Room for a maildrop of 100,000 beside the others of a thread. */
 const DEFAULT_REMEMBERED_MESSAGES = 250_000;
-/** What no waiting mends: permissions, and something else where a folder should be. */
-const PERMANENT = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 
 /** @throws when the folder of locks cannot be made. */
 export function createMaildropOpener(options: MaildropOpenerOptions): MaildropOpener {
@@ -141,7 +140,6 @@ class Opener implements MaildropOpener {
     } catch (releaseError) {
       this.#options.log.error('maildrop.lock-stuck', { maildir, cause: String(releaseError) });
     }
-    const permanent = PERMANENT.has((error as NodeJS.ErrnoException).code ?? '');
-    return { ok: false, why: 'failed', permanent, cause: String(error) };
+    return { ok: false, why: 'failed', permanent: isPermanent(error), cause: String(error) };
   }
 }

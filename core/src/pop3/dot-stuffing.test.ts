@@ -8,6 +8,8 @@ const message = fc
   .map((parts) => parts.join(''));
 const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 20 });
 
+const ignore = (): void => undefined;
+
 /** The plain way: by strings, a line at a time. */
 function naive(text: string): string {
   const stuffed = text
@@ -40,8 +42,19 @@ it('stuffs as the naive way does, however the message is cut', () => {
 it('stuffs a whole message the same', () => {
   fc.assert(
     fc.property(message, (text) => {
-      expect(Buffer.concat(stuffWhole(new Uint8Array(Buffer.from(text, 'latin1')))).toString('latin1')).toBe(naive(text));
+      expect(Buffer.concat(stuffWhole(new Uint8Array(Buffer.from(text, 'latin1')), ignore)).toString('latin1')).toBe(naive(text));
     }),
+  );
+});
+
+it('tells of a LF without CR before a dot or at the end, however the message is cut', () => {
+  fc.assert(
+    fc.property(message, sizes, (text, lengths) => {
+      const stuffing = new DotStuffing();
+      for (const chunk of cut(text, lengths)) stuffing.push(chunk);
+      expect(stuffing.bareLf).toBe(/(?<!\r)\n(?:\.|$)/.test(text));
+    }),
+    { numRuns: 2000 },
   );
 });
 
@@ -53,7 +66,7 @@ it('passes a chunk without such lines on, not copied', () => {
 it('can be undone by a client to the very message', () => {
   fc.assert(
     fc.property(message, (text) => {
-      const sent = Buffer.concat(stuffWhole(Buffer.from(text, 'latin1'))).toString('latin1');
+      const sent = Buffer.concat(stuffWhole(Buffer.from(text, 'latin1'), ignore)).toString('latin1');
       const lines = sent.slice(0, -3).split('\n');
       const received = lines.map((line) => (line.startsWith('.') ? line.slice(1) : line)).join('\n');
       expect(received).toBe(text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`);
@@ -72,7 +85,7 @@ it('gives its source back when the reader stops early', async () => {
   }
   const chunks = source();
   const first = await chunks.next();
-  for await (const piece of stuffChunks(first.value as Uint8Array, chunks, (chunk) => chunk)) {
+  for await (const piece of stuffChunks(first.value as Uint8Array, chunks, (chunk) => chunk, ignore)) {
     if (piece.length > 0) break;
   }
   expect(returned).toBe(true);

@@ -3,10 +3,12 @@
  * a file that is gone is an -ERR, not a broken answer. A client that did not say UTF8 gets a message whose header is UTF-8
  * as its surrogate (surrogate.ts).
  */
+import { isPermanent } from '../mail/permanent.ts';
 import type { Conversation, TransactionState } from './conversation.ts';
 import { stuffChunks, stuffWhole } from './dot-stuffing.ts';
 import { fail, type Outcome } from './outcome.ts';
 import type { LentBytes, Maildrop } from './ports.ts';
+import { sizeFor } from './sizes.ts';
 import { surrogateOf, withSurrogateHeader } from './surrogate.ts';
 import type { TopCutter } from './top-cutter.ts';
 import { when } from './when.ts';
@@ -14,6 +16,7 @@ import { when } from './when.ts';
 /** Larger ones are read while they are sent. */
 const WHOLE_BYTES = 128 * 1024;
 const LF = 10;
+const BARE_LF = 'a LF without CR';
 
 /**
  * @param cutter where to stop; undefined for the whole message.
@@ -28,7 +31,7 @@ export function sendMessage(
 ): Outcome | Promise<Outcome> {
   try {
     const sent = when(drop.readWhole(index, WHOLE_BYTES), (lent) =>
-      lent === undefined ? stream(c, drop, index, cutter, reply) : whole(c, lent, cutter, reply),
+      lent === undefined ? stream(c, drop, index, cutter, reply) : whole(c, drop, index, lent, cutter, reply),
     );
     return sent instanceof Promise ? sent.catch((error: unknown) => gone(c, index, error)) : sent;
   } catch (error) {
@@ -38,6 +41,8 @@ export function sendMessage(
 
 function whole(
   c: Conversation,
+  drop: Maildrop,
+  index: number,
   { bytes, giveBack }: LentBytes,
   cutter: TopCutter | undefined,
   reply: (sizeBytes: number) => Outcome,
@@ -45,7 +50,10 @@ function whole(
   try {
     const message = c.utf8 ? bytes : surrogateOf(bytes);
     const wanted = cutter === undefined ? message : (cutter.take(message) ?? message);
-    return { ...reply(octets(message)), body: stuffWhole(wanted), giveBack };
+    const sizeBytes = octets(message);
+    // As for the file: a line end that is missing at the end alone is not made much of.
+    if (message.length !== sizeFor(c, drop.messages[index]!)) checkSize(c, drop, index, sizeBytes);
+    return { ...reply(sizeBytes), body: stuffWhole(wanted, () => drop.distrust(index, BARE_LF)), giveBack };
   } catch (error) {
     giveBack();
     throw error;
@@ -67,7 +75,8 @@ async function stream(
     if (c.over) return fail(c.texts.sessionOver);
     if (begin === undefined) return fail(c.texts.needsUtf8, 'UTF8');
     const cut = cutter === undefined ? (chunk: Uint8Array) => chunk : (chunk: Uint8Array) => cutter.take(chunk);
-    const body = stuffChunks(begin.first, source, cut);
+    checkSize(c, drop, index, sizeBytes + begin.grownBytes);
+    const body = stuffChunks(begin.first, source, cut, () => drop.distrust(index, BARE_LF));
     outcome = { ...reply(sizeBytes + begin.grownBytes), stream: body, giveBack: () => void source.return?.() };
     return outcome;
   } finally {
@@ -81,9 +90,17 @@ async function asItIs(source: AsyncIterator<Uint8Array>): Promise<{ first: Uint8
   return { first: done === true ? undefined : value, grownBytes: 0 };
 }
 
+/**
+ * The file's own size is looked after by the drop. That of a surrogate stands in no name that another program gave, and may
+ * be wrong where it does: nobody reads a message to list it.
+ */
+function checkSize(c: Conversation, drop: Maildrop, index: number, sizeBytes: number): void {
+  if (!c.utf8 && sizeBytes !== sizeFor(c, drop.messages[index]!)) drop.distrust(index, `sent in ASCII as ${sizeBytes} octets`);
+}
+
 function gone(c: Conversation, index: number, error: unknown): Outcome {
   c.ports.log.warn('pop3.read-failed', { session: c.facts.sessionId, message: index + 1, cause: String(error) });
-  return fail(c.texts.cannotRead, 'SYS/TEMP');
+  return fail(c.texts.cannotRead, isPermanent(error) ? 'SYS/PERM' : 'SYS/TEMP');
 }
 
 /** Octets with the line end that is put behind a last line without one. */

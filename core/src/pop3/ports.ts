@@ -33,12 +33,20 @@ export interface Maildrop {
   readWhole(index: number, maxBytes: number): LentBytes | undefined | Promise<LentBytes | undefined>;
   /** Octets that `read` gives, counted where the file is not what the listing said. Throws or rejects when it is gone. */
   sizeOf(index: number): number | Promise<number>;
+  /** What is known of a message is not true (its size, its line ends): it is looked at anew before the next login. Never throws. */
+  distrust(index: number, cause: string): void;
   /** Deletes these messages (UPDATE state) and gives the lock up. @returns how many could not be deleted. */
-  commit(deleted: readonly number[]): Promise<{ failed: number }>;
+  commit(deleted: readonly number[]): Promise<CommitResult>;
   /** The login stands: the next one to this maildrop has to wait for the time of `LOGIN-DELAY`. Never throws. */
   noteLogin(): void;
   /** Gives the lock up, deletes nothing. Safe to call twice, while `read` is under way, and while `commit` is (which goes on). Never throws. */
   release(): void;
+}
+
+export interface CommitResult {
+  readonly failed: number;
+  /** Some of them for what only the operator can mend: `[SYS/PERM]` (RFC 3206). */
+  readonly permanent?: true;
 }
 
 export type OpenResult =

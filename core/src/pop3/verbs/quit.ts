@@ -1,4 +1,5 @@
 /** QUIT (RFC 1939 §4 and §6): says goodbye; after a login it deletes what is marked, and this is the only place that does. */
+import { isPermanent } from '../../mail/permanent.ts';
 import type { Conversation, TransactionState } from '../conversation.ts';
 import { fail, ok, type Outcome } from '../outcome.ts';
 
@@ -15,16 +16,16 @@ export function quitAndCommit(c: Conversation, { drop, marks }: TransactionState
     return ok(texts.goodbye, END);
   }
   return drop.commit([...marks]).then(
-    ({ failed }) => {
+    ({ failed, permanent }) => {
       const deleted = marks.size - failed;
       tally.deleted += deleted;
       ports.counters.add('pop3.deleted', deleted);
       if (failed === 0) return ok(texts.goodbyeDeleted(deleted), END);
-      return fail(texts.notAllDeleted(failed, marks.size), 'SYS/TEMP', END);
+      return fail(texts.notAllDeleted(failed, marks.size), permanent === true ? 'SYS/PERM' : 'SYS/TEMP', END);
     },
     (error: unknown) => {
       ports.log.error('pop3.commit-failed', { session: c.facts.sessionId, cause: String(error) });
-      return fail(texts.noneDeleted, 'SYS/TEMP', END);
+      return fail(texts.noneDeleted, isPermanent(error) ? 'SYS/PERM' : 'SYS/TEMP', END);
     },
   );
 }
