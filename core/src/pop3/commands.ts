@@ -99,6 +99,7 @@ export function runCommand(c: Conversation, line: string): Outcome | Promise<Out
   const verb = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
   const argument = blank < 0 || blank === line.length - 1 ? undefined : line.slice(blank + 1);
   const { state } = c;
+  c.forgetName();
   if (state.at === 'update') return refuse(c.texts.sessionOver);
   return state.at === 'authorization'
     ? runIn(c, state, AUTHORIZATION, verb, argument)

@@ -109,6 +109,11 @@ export class Conversation {
     this.#facts = { ...this.#facts, tls: tlsForPlugins(tls) };
   }
 
+  /** PASS comes right after the USER that it belongs to, or not at all (RFC 1939 §7): whatever else comes forgets the name. */
+  forgetName(): void {
+    if (this.#state.at === 'authorization' && this.#state.name !== undefined) this.#state = { at: 'authorization' };
+  }
+
   /** Takes over what an outcome changes. What came before TLS is forgotten (RFC 2595 §4). */
   settle({ state, language, utf8, after }: Outcome): void {
     if (after === 'startTls') this.#language = DEFAULT_LANGUAGE;

@@ -1,4 +1,4 @@
-/** PASS (RFC 1939 §7): everything behind the verb is the password, spaces too. Only after USER; each try needs its own. */
+/** PASS (RFC 1939 §7): everything behind the verb is the password, spaces too. Only right after USER; each try needs its own. */
 import type { AuthorizationState, Conversation } from '../conversation.ts';
 import { conclude } from '../login.ts';
 import { refuse, type Outcome } from '../outcome.ts';
@@ -10,5 +10,5 @@ export function nameWasGiven(c: Conversation, { name }: AuthorizationState): Out
 
 export async function pass(c: Conversation, { name = '' }: AuthorizationState, password: string): Promise<Outcome> {
   const result = await c.ports.authenticator.check(name, password, c.facts.clientAddress);
-  return { state: { at: 'authorization' }, ...(await conclude(c, name, result, 'USER')) };
+  return conclude(c, name, result, 'USER');
 }
