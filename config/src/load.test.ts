@@ -71,6 +71,11 @@ describe('a valid file', () => {
     expect(waits('{}')).toEqual([5, 5, 5, 10, 10]);
     expect(waits('listeners: [{name: a, protocol: pop3, address: "[::1]:1", timeouts: {commandMs: 2m}}]')).toEqual([2]);
   });
+  it('cuts off no POP3 client in the middle of a large maildrop: it has a day, others an hour, unless it says otherwise', () => {
+    const lasts = (text: string) => parse(text).listeners.map(({ timeouts }) => timeouts.sessionMs / 3_600_000);
+    expect(lasts('{}')).toEqual([1, 1, 1, 24, 24]);
+    expect(lasts('listeners: [{name: a, protocol: pop3, address: "[::1]:1", timeouts: {sessionMs: 2h}}]')).toEqual([2]);
+  });
   it('reads sizes and durations in all their units', () => {
     const config = parse('queue: { retry: [1500, 2s, 1.5m, 2h, 1 d], minFreeBytes: 10 kb }\nthroughput: { spillBytes: 64KiB }');
     expect(config.queue.retry).toEqual([1500, 2000, 90_000, 7_200_000, 86_400_000]);

@@ -22,6 +22,9 @@ const addressText = z
 /** Silence while a command is awaited: RFC 5321 §4.5.3.2.7, and RFC 1939 §3, which allows POP3 no less. */
 const COMMAND_MS = { smtp: 300_000, submission: 300_000, lmtp: 300_000, pop3: 600_000 } as const;
 
+/** RFC 1939 §3 cuts off no POP3 client that is active: a bound only for one that would hold its place, and its maildrop, for ever. */
+const SESSION_MS = { smtp: 3_600_000, submission: 3_600_000, lmtp: 3_600_000, pop3: 86_400_000 } as const;
+
 const listenerShape = z.strictObject({
   name: z
     .string()
@@ -58,7 +61,9 @@ const listenerShape = z.strictObject({
         .optional()
         .describe('From an answer to the next whole command; default `5m` (RFC 5321 §4.5.3.2.7), for POP3 `10m` (RFC 1939 §3).'),
       ...messageTimeouts,
-      sessionMs: duration.default(3_600_000).describe('A whole session.'),
+      sessionMs: duration
+        .optional()
+        .describe('A whole session, however active; default `1h`, for POP3 `1d`: a large maildrop takes hours over a slow line.'),
       handshakeMs: duration.default(30_000).describe('A TLS handshake, from its first byte to its last.'),
     })
     .prefault({}),
@@ -72,7 +77,11 @@ const listenerShape = z.strictObject({
 export const listenerSchema = listenerShape.transform(({ timeouts, limits, ...listener }) => ({
   ...listener,
   limits: withDefaults(listener.protocol, limits, listener.maxRecipients),
-  timeouts: { ...timeouts, commandMs: timeouts.commandMs ?? COMMAND_MS[listener.protocol] },
+  timeouts: {
+    ...timeouts,
+    commandMs: timeouts.commandMs ?? COMMAND_MS[listener.protocol],
+    sessionMs: timeouts.sessionMs ?? SESSION_MS[listener.protocol],
+  },
 }));
 
 export const domainSchema = z.strictObject({
