@@ -64,7 +64,7 @@ export class LockedDrop implements Maildrop {
   readWhole(index: number, maxBytes: number): LentBytes | undefined {
     const message = this.#message(index);
     if (message.fileBytes > maxBytes || message.sizeBytes > maxBytes) return undefined;
-    const file = this.#places.open(message);
+    const file = this.#open(message);
     // One byte more than there should be: whether the file is as long as its name says takes no call of its own.
     const room = message.fileBytes + 1;
     const buffer = this.#buffers.take(room);
@@ -85,7 +85,7 @@ export class LockedDrop implements Maildrop {
 
   sizeOf(index: number): number | Promise<number> {
     const message = this.#message(index);
-    const file = this.#places.open(message);
+    const file = this.#open(message);
     try {
       const begin = Buffer.allocUnsafe(FIRST_LINE_BYTES);
       const bytes = begin.subarray(0, readFully(file, begin, FIRST_LINE_BYTES));
@@ -122,9 +122,19 @@ export class LockedDrop implements Maildrop {
     this.#log.warn('maildrop.wrong-size', { maildir: this.#maildir, file: message.name, cause });
   }
 
+  #open(message: ListedMessage): number {
+    try {
+      return this.#places.open(message);
+    } catch (error) {
+      // A symbolic link whose name tells sizes: without them it is looked at, and left out.
+      if ((error as NodeJS.ErrnoException).code === 'ELOOP') this.#distrust(message, 'a symbolic link');
+      throw error;
+    }
+  }
+
   async *read(index: number): AsyncGenerator<Uint8Array> {
     const message = this.#message(index);
-    const file = this.#places.open(message);
+    const file = this.#open(message);
     const buffer = this.#buffers.take();
     try {
       let lines: CrlfStream | undefined;
