@@ -58,8 +58,12 @@ function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_T
     end: () => end,
     tlsStarts: () => tlsStarts,
     feed(text) {
-      // As from a server that has to see a message before it answers it.
-      for (const part of text.split(/(?<=354 go\r\n)/)) {
+      // As from a server that has to see a question before it answers it.
+      for (let left = text; left !== '';) {
+        const isPipelined = client.phase === 'busy' && client.capabilities.pipelining;
+        const one = isPipelined ? /^.*?354 go\r\n/s : /^(?:\d{3}-[^\n]*\n)*[^\n]*\n/;
+        const part = one.exec(left)?.[0] ?? left;
+        left = left.slice(part.length);
         const bytes = Buffer.from(part, 'latin1');
         for (let at = 0; at < bytes.length; at += size) client.feed(Uint8Array.from(bytes.subarray(at, at + size)));
       }
@@ -127,7 +131,7 @@ describe.each([1, 2, 3, 7, 10_000])('fed in chunks of %i bytes', (size) => {
   it('does not take a premature 250 for the acceptance of a streamed message', () => {
     const one = run([message('a', { content: undefined })], size);
     one.feed(`${HELLO}250 ok\r\n250 ok\r\n354 go\r\n250 already\r\n`);
-    expect(one.results).toEqual(['a@y.test deferred 250 already']);
+    expect(one.results).toEqual(['a@y.test deferred 451 4.5.0 the mail host answered a message that it did not have yet']);
     expect(one.client.phase).toBe('ended');
   });
 });
@@ -135,7 +139,8 @@ describe.each([1, 2, 3, 7, 10_000])('fed in chunks of %i bytes', (size) => {
 describe('a session', () => {
   it('is over when replies come ahead of the handshake', () => {
     const one = run([], 10_000, { ...NO_TLS, mode: 'opportunistic' });
-    one.feed('220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n250 injected\r\n');
+    one.feed('220 hi\r\n250-x\r\n250 STARTTLS\r\n');
+    one.client.feed(Buffer.from('220 go\r\n250 injected\r\n'));
     expect(one.tlsStarts()).toBe(0);
     expect(one.end()?.reply).toMatch(/^451 4\.7\.5 /);
   });
@@ -202,7 +207,7 @@ describe('a server that is out of step', () => {
         protocol: 'lmtp',
       });
       one.feed(`220 hi\r\n${hello}${OK}${OK}${OK}354 go\r\n`);
-      one.feed(`250 for a\r\n250 for b\r\n550 5.1.1 too many\r\n`);
+      one.client.feed(Buffer.from('250 for a\r\n250 for b\r\n550 5.1.1 too many\r\n'));
       expect(one.results).toEqual(['a@y.test,b@y.test delivered 250 for a, delivered 250 for b']);
       expect(one.end()?.untried.map(({ recipients }) => recipients)).toEqual([['c@y.test']]);
     },
@@ -215,9 +220,37 @@ describe('a server that is out of step', () => {
     expect(one.results).toEqual([expect.stringMatching(/^a@y.test,b@y.test deferred 451 4\.5\.0 [^,]*, deferred 451 4\.5\.0 /)]);
   });
 
+  // Each later reply was taken for the answer to the question before: who was refused was told to be another.
+  const PLAIN = ['220 hi\r\n', '250 x\r\n', OK, OK, '550 5.1.1 no\r\n', '354 go\r\n'];
+  it.each(PLAIN.slice(0, 5).map((_, at) => at))(
+    'by a reply ahead of its question is left, and nobody is refused by what it said: behind reply %i',
+    (at) => {
+      for (const [ahead, rest] of [
+        ['250 extra\r\n', ''],
+        ['250 ex', 'tra\r\n'],
+      ] as const) {
+        const one = run([message('a', { recipients: ['a@y.test', 'b@y.test'] })], 10_000);
+        for (const [index, reply] of PLAIN.slice(0, at + 1).entries()) {
+          one.client.feed(Buffer.from(index === at ? reply + ahead : reply));
+        }
+        one.client.feed(Buffer.from(rest));
+        expect(one.end()).toMatchObject({ reply: '451 4.5.0 the mail host answered before it was asked', permanent: false });
+        const waits = expect.stringMatching(/^a@y.test,b@y.test deferred 451 4\.5\.0 [^,]*, deferred 451 4\.5\.0 [^,]*$/);
+        expect(one.results).toEqual(at < 2 ? [] : [waits]);
+        expect(one.end()!.untried).toHaveLength(at === 1 ? 1 : 0);
+      }
+    },
+  );
+
+  it('by 421 behind the greeting says why it leaves', () => {
+    const one = run([message('a')], 10_000);
+    one.client.feed(Buffer.from('220 hi\r\n421 4.3.2 too busy\r\n'));
+    expect(one.end()?.reply).toBe('421 4.3.2 too busy');
+  });
+
   it('by an answer to a message that it does not have yet is not believed', () => {
     const one = run([message('a')], 10_000);
-    one.client.feed(Buffer.from(`${HELLO}250 ok\r\n250 ok\r\n`));
+    one.feed(`${HELLO}250 ok\r\n250 ok\r\n`);
     one.client.feed(Buffer.from('354 go\r\n250 accepted\r\n'));
     expect(one.results).toEqual(['a@y.test deferred 451 4.5.0 the mail host answered a message that it did not have yet']);
   });
@@ -238,7 +271,8 @@ describe('a server that is out of step', () => {
 describe('before and after STARTTLS', () => {
   it.each(['2', '250 mx.test\r\n250 AUTH PLAIN\r\n', '220 again\r\n', '\0'])('%j behind the 220 ends it', (injected) => {
     const one = run([message('a')], 10_000, { ...NO_TLS, mode: 'required' });
-    one.feed(`220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n${injected}`);
+    one.feed('220 hi\r\n250-x\r\n250 STARTTLS\r\n');
+    one.client.feed(Buffer.from(`220 go\r\n${injected}`));
     expect(one.tlsStarts()).toBe(0);
     expect(one.end()?.reply).toMatch(/^451 4\.7\.5 the mail host sent replies ahead of the TLS handshake/);
   });

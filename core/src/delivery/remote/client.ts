@@ -12,7 +12,7 @@ import { refuseForTime } from './delivery-requests.ts';
 import { asLastChunk } from './last-chunk.ts';
 import { stuffWhole } from './dot-stuff.ts';
 import { linesOf, type RawReply, ReplyReader, textOf } from './reply-reader.ts';
-import { type OutgoingMessage, Transaction } from './transaction.ts';
+import { ANSWERED_EARLY, type OutgoingMessage, Transaction } from './transaction.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 
 export type Phase = 'greeting' | 'hello' | 'starttls' | 'handshake' | 'login' | 'idle' | 'busy' | 'quit' | 'ended';
@@ -58,6 +58,8 @@ export interface ClientOptions {
 /** Bytes of a body that are sent in one piece, with what follows; larger ones are streamed. */
 export const WHOLE_BODY_BYTES = 64 * 1024;
 
+const AHEAD_OF_TLS = '451 4.7.5 the mail host sent replies ahead of the TLS handshake';
+
 export class SmtpClient {
   readonly #options: ClientOptions;
   readonly #output: ClientOutput;
@@ -73,10 +75,11 @@ export class SmtpClient {
   /** Why the peer is left for good before it got any mail. */
   #leaving: string | undefined;
   #progress = 0;
-  /** The chunk that is being read asked for a whole message. */
-  #bodyWentOut = false;
-  /** It ended a message, and what was sent after that it cannot answer: `ended`, then `asked`. */
-  #beyondEnd: 'ended' | 'asked' | undefined;
+  /**
+   * Something was asked since the chunk came that is being read. Nothing is asked before all else was answered, so what
+   * follows in that chunk was sent before its question, and answers none.
+   */
+  #askedSince = false;
 
   constructor(options: ClientOptions, output: ClientOutput) {
     this.#options = options;
@@ -129,7 +132,6 @@ export class SmtpClient {
   send(message: OutgoingMessage): void {
     if (this.#phase !== 'idle') throw new Error(`send while ${this.#phase}`);
     this.#phase = 'busy';
-    if (this.#beyondEnd === 'ended') this.#beyondEnd = 'asked';
     this.#current = this.#open(message);
     this.#write(this.#current.opening());
   }
@@ -143,14 +145,14 @@ export class SmtpClient {
   /** Bytes from the peer. The buffer may be used again afterwards. */
   feed(chunk: Uint8Array): void {
     if (this.#phase === 'ended') return;
-    this.#bodyWentOut = false;
-    this.#beyondEnd = undefined;
+    // A reply that had begun before the question does not answer it either.
+    this.#askedSince &&= this.#reader.isWithinReply;
     const left = this.#reader.feed(chunk, this.#take);
     if (left === 'too-long' || left === 'malformed') {
       this.#end(`451 4.5.0 the mail host sent ${left === 'malformed' ? 'what is no reply' : 'a reply without end'}`);
     } else if (left > 0 && this.#phase === 'handshake') {
       // RFC 3207 §6 and the injections of 2011: what came before TLS must not count after it.
-      this.#end('451 4.7.5 the mail host sent replies ahead of the TLS handshake');
+      this.#end(AHEAD_OF_TLS);
     } else if (this.#phase === 'handshake') {
       this.#output.startTls();
     }
@@ -186,6 +188,7 @@ export class SmtpClient {
 
   #write(commands: string): void {
     this.#progress++;
+    this.#askedSince = true;
     this.#output.write(Buffer.from(commands, 'utf8'));
   }
 
@@ -197,15 +200,24 @@ export class SmtpClient {
 
   readonly #take = (raw: RawReply): boolean => {
     this.#progress++;
-    // It was sent before the peer could have the message: it says nothing of it, whatever it says.
-    if (this.#bodyWentOut && raw.code !== 421) this.#end('451 4.5.0 the mail host answered a message that it did not have yet');
-    else if (this.#beyondEnd === 'asked' && raw.code !== 421) this.#end('451 4.5.0 the mail host answered once too often');
+    // 421 may come at any time, and to QUIT everything is an answer.
+    if (this.#askedSince && raw.code !== 421 && this.#phase !== 'quit') this.#takeAhead();
     else if (this.#phase === 'busy' && raw.code !== 421) this.#takeBusy(raw);
     else this.#takeOther(raw);
     // After STARTTLS was answered, and after the end, nothing more of this chunk is read.
     const phase: Phase = this.#phase;
     return phase !== 'handshake' && phase !== 'ended';
   };
+
+  /** Believed, it would be taken for the answer to another question, and each later one too: for the next recipient's, say. */
+  #takeAhead(): void {
+    const { stage } = this;
+    if (stage === 'body' || stage === 'dot') return this.#end(ANSWERED_EARLY);
+    if (this.#phase === 'starttls') return this.#end(AHEAD_OF_TLS);
+    // It may have been so before, unseen.
+    this.#current?.distrust();
+    this.#end('451 4.5.0 the mail host answered before it was asked');
+  }
 
   #takeOther(raw: RawReply): void {
     const ok = raw.code >= 200 && raw.code <= 299;
@@ -310,23 +322,22 @@ export class SmtpClient {
         return this.#end(`451 4.5.0 the mail host is out of step: ${textOf(raw)}`);
       case 'done':
         this.#current = undefined;
-        this.#beyondEnd = 'ended';
         this.#needsReset ||= transaction.needsReset;
-        // The dot can no longer be sent without making half a message whole: the connection is lost for others.
         this.#output.finished(transaction.message, transaction.results({ outcome: 'deferred', reply: textOf(raw) }));
-        if (early) this.#end(textOf(raw));
+        // The dot can no longer be sent without making half a message whole: the connection is lost for others.
+        if (early) this.#end(raw.code < 400 ? ANSWERED_EARLY : textOf(raw));
         else this.#advance();
     }
   }
 
   #sendBody(transaction: Transaction): void {
     const { content } = transaction.message;
+    this.#askedSince = true;
     if (content === undefined) {
       this.#output.streamBody(transaction.message);
       return;
     }
     this.#progress++;
-    this.#bodyWentOut = true;
     // LMTP answers an end several times: one answer too many would pass for one to what follows, so nothing does.
     const next = this.#capabilities.pipelining && !this.#isLmtp ? this.#output.following() : undefined;
     if (next !== undefined) this.#following = this.#open(next);

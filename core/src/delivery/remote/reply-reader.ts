@@ -32,6 +32,11 @@ export class ReplyReader {
   #held: Uint8Array = new Uint8Array(0);
   #problem: ReplyProblem | undefined;
 
+  /** A reply has begun that has no end yet. */
+  get isWithinReply(): boolean {
+    return this.#held.length > 0;
+  }
+
   /**
    * Hands every whole reply to `take`, in order; an unfinished one is kept.
    * @returns a problem, or how many bytes `take` left behind by saying false

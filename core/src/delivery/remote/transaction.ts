@@ -42,6 +42,9 @@ export interface OutgoingMessage {
 export type Step = 'wait' | 'send' | 'body' | 'empty' | 'done' | 'astray';
 type Stage = 'rset' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot' | 'empty' | 'done';
 
+/** Of a 250 to what was not sent whole. */
+export const ANSWERED_EARLY = '451 4.5.0 the mail host answered a message that it did not have yet';
+
 export class Transaction {
   readonly message: OutgoingMessage;
   /** What to write when a step said `send`. */
@@ -219,7 +222,8 @@ export class Transaction {
     const early = this.#stage === 'body';
     const reply = textOf(raw);
     // Before the end was sent nothing can have been accepted.
-    const result = early && raw.code < 400 ? ({ outcome: 'deferred', reply } as const) : resultOf(raw.code, reply);
+    const result =
+      early && raw.code < 400 ? ({ outcome: 'deferred', reply: ANSWERED_EARLY } as const) : resultOf(raw.code, reply);
     const told: Result =
       this.#handover === undefined || result.outcome !== 'delivered' ? result : { ...result, handover: this.#handover };
     return this.#lmtp ? this.#takeOne(told, early) : this.#finish(told);
