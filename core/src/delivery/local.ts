@@ -1,14 +1,15 @@
 /**
  * Local delivery: a message into the mailbox of one user, with the header lines that only the last server may write
  * (RFC 5321 §4.4: Return-Path). Called by delivery/loop for each mailbox of a message, some
- * at a time.
+ * at a time. Binary mail is put into lines first (convert/for-mailbox).
  * A failure of the mailbox becomes a result, temporary unless the mailbox says otherwise; nothing is thrown.
  */
 import type { Envelope } from '../mail/envelope.ts';
 import { type LocalMailbox, MailboxError } from '../maildrop/mailbox.ts';
 import type { Log } from '../observe/log.ts';
+import { type ForMailbox, forMailbox } from './convert/for-mailbox.ts';
 import { insertRanked, type Ranked } from './rank.ts';
-import { IN_MAILBOX, type Result } from './reply.ts';
+import { IN_MAILBOX, type Result, statusOf } from './reply.ts';
 
 export interface LocalPorts {
   readonly mailbox: LocalMailbox;
@@ -22,25 +23,36 @@ const inReply = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 /**
  * Delivers to one mailbox.
  * @param recipient address for Delivered-To
- * @param body the message as stored
+ * @param body reads the message as stored from its beginning, each time
  */
 export async function deliverLocally(
   ports: LocalPorts,
   envelope: Envelope,
   mailbox: string,
   recipient: string,
-  body: AsyncIterable<Uint8Array>,
+  body: () => AsyncIterable<Uint8Array>,
 ): Promise<Result> {
   const head = Buffer.from(
     `Return-Path: <${inHeader(envelope.reversePath)}>\r\nDelivered-To: ${inHeader(recipient)}\r\n`,
     'utf8',
   );
   try {
-    await ports.mailbox.deliver(mailbox, envelope.id, head, body, {
+    const fit =
+      envelope.body === 'binarymime'
+        ? await forMailbox(body)
+        : ({ body: body(), sizeBytes: envelope.sizeBytes, broken: undefined } satisfies ForMailbox);
+    if (typeof fit === 'string') {
+      ports.log.warn('delivery.mailbox', { message: envelope.id, mailbox, permanent: true, reason: fit });
+      return { outcome: 'failed', reply: `554 ${statusOf(fit)} message is binary and has no form in lines for the mailbox` };
+    }
+    await ports.mailbox.deliver(mailbox, envelope.id, head, fit.body, {
       folder: envelope.quarantine === undefined ? 'inbox' : 'quarantine',
       // Who writes to postmaster is heard, whatever the mailbox holds (RFC 5321 §4.5.1).
-      ...(/^postmaster@/i.test(recipient) ? {} : { sizeBytes: envelope.sizeBytes }),
+      ...(/^postmaster@/i.test(recipient) ? {} : { sizeBytes: fit.sizeBytes }),
     });
+    if (fit.broken !== undefined) {
+      ports.log.warn('delivery.signed-converted', { message: envelope.id, mailbox, reason: fit.broken });
+    }
     return { outcome: 'delivered', reply: '250 2.0.0 delivered to the mailbox', handover: IN_MAILBOX };
   } catch (error) {
     if (error instanceof MailboxError) {
@@ -86,7 +98,7 @@ export function createLocalLane(ports: LocalPorts, limit: () => number): LocalLa
   let draining = false;
 
   async function run({ envelope, mailbox, recipient, body, done }: LocalJob): Promise<void> {
-    const result = await deliverLocally(ports, envelope, mailbox, recipient, body());
+    const result = await deliverLocally(ports, envelope, mailbox, recipient, body);
     running--;
     done(result);
     pump();
