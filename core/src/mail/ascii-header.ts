@@ -1,28 +1,28 @@
 /**
  * The header of an internationalised message (RFC 6532) for who reads ASCII alone: the surrogate of RFC 6858. Subjects
  * and the like become encoded words (RFC 2047), addresses keep what can be kept, and what has no form in ASCII goes. Used by
- * POP3 for clients that did not say UTF8, and at delivery, which notes the size of it. Pure; the body stays as it is.
+ * POP3 for clients that did not say UTF8, and at delivery, which notes the size of it. Pure; the body stays as it is. What
+ * goes to another server must lose nothing: delivery/convert/seven-bit-header.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { domainToASCII } from 'node:url';
 import { isAscii as isAsciiText } from '../wire/address.ts';
 import { scanHeader } from './header-scan.ts';
+import { encodedWords, inPieces, phrase } from './header-text.ts';
 
 /** Fields that are lists of addresses. */
-const ADDRESSES =
+export const ADDRESSES =
   /^(?:resent-)?(?:from|sender|reply-to|to|cc|bcc)$|^(?:disposition-notification|mail-followup|mail-reply|errors)-to$/;
-/** Fields with parameters: those that are not ASCII go (RFC 6858 §2.2). */
-const PARAMETERS = /^content-(?:type|disposition)$/;
+/** Fields with parameters: in a surrogate those that are not ASCII go (RFC 6858 §2.2). */
+export const PARAMETERS = /^content-(?:type|disposition)$/;
 /** Structured fields, which no encoded word may stand in (RFC 6858 §2.4). */
-const NO_WORDS =
+export const NO_WORDS =
   /^(?:received|return-path|delivered-to|x-original-to|message-id|in-reply-to|references|date|resent-(?:date|message-id)|mime-version|content-(?:id|transfer-encoding|location|language|md5|base|features)|list-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|received-spf|autocrypt.*|auto-submitted|precedence)$/;
 
 /** Stands where an address was that ASCII cannot say; nobody has it (RFC 6858 §2.1). */
 const NOBODY = 'invalid@internationalized-address.invalid';
 /** Fields to be written anew, in all: a list of a hundred thousand addresses would become megabytes. What is more goes. */
 const MAX_CONVERTED_BYTES = 32 * 1024;
-/** RFC 2047 §2: 75 characters with `=?UTF-8?B?` and `?=`. */
-const WORD_BYTES = 45;
 
 const EMPTY_LINE = Buffer.from('\r\n\r\n');
 
@@ -89,54 +89,6 @@ function addressInAscii(piece: string): string {
   const name = phrase(display) || (known ? '' : encodedWords(address));
   const written = known ? `${address.slice(0, at)}@${domain}` : NOBODY;
   return `${name === '' ? written : `${name} <${written}>`}${end}`;
-}
-
-/** A display name: as it is in ASCII, else in encoded words. */
-function phrase(text: string): string {
-  const trimmed = text.trim();
-  if (isAsciiText(trimmed)) return trimmed;
-  const quoted = /^"((?:\\.|[^"\\])*)"$/s.exec(trimmed)?.[1];
-  return encodedWords(quoted === undefined ? trimmed : quoted.replaceAll(/\\(.)/gs, '$1'));
-}
-
-/** Splits at each separator that stands outside of quotes, comments and angle brackets; pieces are trimmed. */
-function inPieces(value: string, separator: string): string[] {
-  const pieces: string[] = [];
-  let from = 0;
-  let quoted = false;
-  let depth = 0;
-  for (let at = 0; at < value.length; at += 1) {
-    const one = value[at]!;
-    if (one === '\\') at += 1;
-    else if (one === '"') quoted = !quoted;
-    else if (!quoted && (one === '(' || one === '<')) depth += 1;
-    else if (!quoted && (one === ')' || one === '>')) depth = Math.max(0, depth - 1);
-    else if (!quoted && depth === 0 && one === separator) {
-      pieces.push(value.slice(from, at).trim());
-      from = at + 1;
-    }
-  }
-  pieces.push(value.slice(from).trim());
-  return pieces.filter((piece) => piece !== '');
-}
-
-/** All of a text as encoded words, one a line; no character is cut in two (RFC 2047 §5). */
-function encodedWords(text: string): string {
-  const words: string[] = [];
-  let word = '';
-  let bytes = 0;
-  for (const character of text) {
-    const length = Buffer.byteLength(character);
-    if (bytes + length > WORD_BYTES) {
-      words.push(word);
-      word = '';
-      bytes = 0;
-    }
-    word += character;
-    bytes += length;
-  }
-  if (word !== '') words.push(word);
-  return words.map((one) => `=?UTF-8?B?${Buffer.from(one).toString('base64')}?=`).join('\r\n ');
 }
 
 function ifAscii(text: string | Uint8Array): Uint8Array {

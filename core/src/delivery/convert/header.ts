@@ -1,8 +1,8 @@
 /** The header of an entity whose content got another form: fields of MIME corrected or added. Used by convert/convert. Pure. */
 import { isAscii } from 'node:buffer';
-import { asciiHeader } from '../../mail/ascii-header.ts';
 import { scanHeader } from '../../mail/header-scan.ts';
 import type { Entity } from './entity.ts';
+import { sevenBitHeader } from './seven-bit-header.ts';
 
 /** What the content became, as Content-Transfer-Encoding says it; undefined: nothing is said anew. */
 export type Label = '7bit' | '8bit' | 'quoted-printable' | 'base64';
@@ -39,12 +39,18 @@ export function rewriteHeader(entity: Entity, label: Label | undefined, needsVer
     if (label !== undefined && !isLabelled) pieces.push(line(`Content-Transfer-Encoding: ${label}`));
   }
   const whole = Buffer.concat(pieces);
-  return toAscii ? (asciiHeader(whole) ?? whole) : whole;
+  const ascii = toAscii ? sevenBitHeader(whole) : whole;
+  return typeof ascii === 'string' ? whole : ascii;
 }
 
-/** Whether the header can be told in ASCII: it is, or it is UTF-8, of which every reader makes the same. */
-export function hasAsciiForm({ header, isDamaged }: Entity): boolean {
-  return isAscii(header) || (!isDamaged && asciiHeader(header) !== undefined);
+/** Why the header cannot be told in ASCII, as a reply; it can where it is UTF-8, of which every reader makes the same. */
+export function headerRefusal({ header, isDamaged }: Entity): string | undefined {
+  if (isAscii(header)) return undefined;
+  if (isDamaged) return MALFORMED;
+  const ascii = sevenBitHeader(header);
+  return typeof ascii === 'string' ? ascii : undefined;
 }
+
+const MALFORMED = '554 5.6.3 header has 8-bit text and is malformed, and the mail host takes none';
 
 const line = (text: string): Uint8Array => Buffer.from(`${text}\r\n`, 'latin1');

@@ -4,7 +4,7 @@
  */
 import { isAscii } from 'node:buffer';
 import type { Entity } from './entity.ts';
-import { hasAsciiForm } from './header.ts';
+import { headerRefusal } from './header.ts';
 import { Tally } from './tally.ts';
 import type { Visitor } from './walker.ts';
 
@@ -13,7 +13,6 @@ export type Target = '7bit' | '8bit';
 /** `keep` as it is; a label alone; another encoding; `mend` what has an encoding that is broken. */
 export type Treatment = 'keep' | '7bit' | '8bit' | 'quoted-printable' | 'base64' | 'mend';
 
-const HEADER = '554 5.6.3 header has 8-bit text in an unknown charset, and the mail host takes none';
 const BROKEN = '554 5.6.3 multipart without parts is not 7-bit, and the mail host takes none';
 const FALSE_BASE64 = '554 5.6.3 content is no base64 though it says so, and the mail host takes no such octets';
 const DAMAGED = '554 5.6.3 header of a part is malformed, so that its content cannot be converted for the mail host';
@@ -34,7 +33,7 @@ export class Survey implements Visitor {
   }
 
   enter(entity: Entity): void {
-    if (this.#target === '7bit' && !hasAsciiForm(entity)) this.refusal ??= HEADER;
+    if (this.#target === '7bit') this.refusal ??= headerRefusal(entity);
     this.#entity = entity;
     this.#tally = new Tally();
     const { kind, label, isDamaged, isUnfit } = entity;
