@@ -83,13 +83,21 @@ it('the same address under another name has a handshake of its own', async () =>
   expect(await rig.send(to('z.test'))).toEqual([expect.stringMatching(/^deferred: 451 4\.7\.5 /)]);
 });
 
-it('where resuming breaks, the handshake is a whole one, and the mail does not go in plain for it', async () => {
-  const peer = await sink(['mx.y.test'], { script: { tls: ({ connection }) => (connection === 1 ? 'reset' : undefined) } });
-  const rig = rigTo(peer);
-  await rig.send(to('y.test'));
-  expect(await rig.send(to('y.test'))).toEqual([expect.stringMatching(/^delivered/)]);
-  expect(seen(peer)).toEqual([
-    { connection: 0, secure: true, resumed: false },
-    { connection: 2, secure: true, resumed: false },
-  ]);
-});
+it.each([
+  ['in the handshake', 'tls', false],
+  ['right after it', 'EHLO', true],
+] as const)(
+  'where resuming breaks %s, the next is a whole one, and the mail does not go in plain for it',
+  async (_, at, under) => {
+    const peer = await sink(['mx.y.test'], {
+      script: { [at]: ({ connection, secure }) => (connection === 1 && secure === under ? 'reset' : undefined) },
+    });
+    const rig = rigTo(peer);
+    await rig.send(to('y.test'));
+    expect(await rig.send(to('y.test'))).toEqual([expect.stringMatching(/^delivered/)]);
+    expect(seen(peer)).toEqual([
+      { connection: 0, secure: true, resumed: false },
+      { connection: 2, secure: true, resumed: false },
+    ]);
+  },
+);

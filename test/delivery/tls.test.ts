@@ -45,6 +45,24 @@ describe('opportunistic TLS', () => {
     expect(peer.messages.map((one) => [one.connection, one.secure])).toEqual([[1, false]]);
   });
 
+  // In TLS 1.3 the client is done before the server refuses it: that was taken for a connection that was lost.
+  it.each([{}, { maxTlsVersion: 'TLSv1.2' }] as const)(
+    'goes on in plain where the server refuses a client without a certificate, %o',
+    async (options) => {
+      const peer = await sink({ ...options, asksForCertificate: true });
+      expect(await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^delivered/)]);
+      expect(peer.messages.map((one) => [one.connection, one.secure])).toEqual([[1, false]]);
+      expect(await rigMx(peer, 'required').send({ to: ['b@y.test'] })).toEqual([expect.stringMatching(/^deferred: 451 4\./)]);
+      expect(peer.messages).toHaveLength(1);
+    },
+  );
+
+  it('is kept to by who said a word under it: 421 there is an answer', async () => {
+    const peer = await sink({ script: { EHLO: ({ secure }) => (secure ? { drop: '421 4.3.2 going down' } : undefined) } });
+    expect(await rigMx(peer, 'opportunistic').send({ to: ['b@y.test'] })).toEqual(['deferred: 421 4.3.2 going down']);
+    expect(peer.connections).toBe(1);
+  });
+
   it('is never used when the configuration says so', async () => {
     const peer = await sink();
     await rigVia(`smtp://127.0.0.1:${peer.port}`, 'never').send({ to: ['b@y.test'] });

@@ -69,6 +69,8 @@ export interface SinkOptions {
   /** In place of test-certificate.ts. */
   readonly certificate?: { readonly cert: string; readonly key: string };
   readonly maxTlsVersion?: 'TLSv1.2';
+  /** Clients need a certificate. */
+  readonly asksForCertificate?: boolean;
 }
 
 const DEFAULT_EXTENSIONS = ['PIPELINING', 'SIZE 10000000', '8BITMIME', 'ENHANCEDSTATUSCODES'];
@@ -162,7 +164,12 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     function startTls(): void {
       plain.removeAllListeners('data');
       held = '';
-      const upgraded = new TLSSocket(plain, { isServer: true, secureContext });
+      const upgraded = new TLSSocket(plain, {
+        isServer: true,
+        secureContext,
+        requestCert: options.asksForCertificate === true,
+        rejectUnauthorized: options.asksForCertificate === true,
+      });
       upgraded.on('error', () => upgraded.destroy());
       upgraded.on('secure', () => {
         resumed = upgraded.isSessionReused();

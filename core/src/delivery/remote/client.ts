@@ -25,7 +25,7 @@ export interface SessionEnd {
   readonly reply: string | undefined;
   /** The peer will never take mail: 521 (RFC 7504), or it is no place for this mail (REQUIRETLS). */
   readonly permanent: boolean;
-  /** STARTTLS broke: a new connection may try without. */
+  /** STARTTLS broke, or TLS before the first word under it: a new connection may try without. */
   readonly tlsBroken: boolean;
   /** Messages the peer answered nothing of. */
   readonly untried: readonly OutgoingMessage[];
@@ -80,6 +80,8 @@ export class SmtpClient {
    * follows in that chunk was sent before its question, and answers none.
    */
   #askedSince = false;
+  /** The owner gave up. */
+  #isLost = false;
 
   constructor(options: ClientOptions, output: ClientOutput) {
     this.#options = options;
@@ -168,8 +170,9 @@ export class SmtpClient {
 
   /** The owner gives up: a timeout, a reset, a failed handshake, a body that cannot be read. */
   fail(reply: string, permanent = false): void {
-    if (this.#phase === 'quit') this.#finish(this.#leaving, this.#leaving !== undefined);
-    else this.#end(reply, permanent);
+    if (this.#phase === 'quit') return this.#finish(this.#leaving, this.#leaving !== undefined);
+    this.#isLost = true;
+    this.#end(reply, permanent);
   }
 
   /** Says QUIT and waits for its answer. Only when idle. */
@@ -375,7 +378,10 @@ export class SmtpClient {
     }
     this.#current = undefined;
     this.#following = undefined;
-    const tlsBroken = phase === 'handshake' || (phase === 'starttls' && this.#options.policy.mode === 'opportunistic');
+    // In TLS 1.3 a server refuses our handshake, as for the want of a certificate, after it is over for us (RFC 8446 §4.4.2.4).
+    const isRefusedLate = phase === 'hello' && this.#secure && this.#isLost;
+    const tlsBroken =
+      phase === 'handshake' || isRefusedLate || (phase === 'starttls' && this.#options.policy.mode === 'opportunistic');
     this.#output.ended({ phase, reply, permanent, tlsBroken, untried });
   }
 }

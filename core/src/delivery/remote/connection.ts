@@ -136,7 +136,7 @@ export class Connection {
 
   /** The handshake broke that was to resume a session, and no certificate was found wanting: a whole one may do. */
   get brokeResuming(): boolean {
-    return this.#handshaking && this.#resuming !== undefined && !this.#refused;
+    return (this.#handshaking || this.#refusedLate) && this.#resuming !== undefined && !this.#refused;
   }
 
   /** Sends a message; only when idle. */
@@ -195,6 +195,8 @@ export class Connection {
   }
 
   #handshaking = false;
+  /** The handshake was over for us, and the peer ended it. */
+  #refusedLate = false;
   /** The certificate was looked at, and found wanting. */
   #refused = false;
   /** The session that the handshake began with. */
@@ -217,7 +219,7 @@ export class Connection {
     this.#socket = secure;
     // Before `close`, which tells the engine.
     secure.once('error', () => {
-      this.#refused = Boolean(secure.authorizationError);
+      this.#refused = this.#handshaking && Boolean(secure.authorizationError);
     });
     this.#watch(secure);
     let proof: Omit<TlsSession, 'ticket'> | undefined;
@@ -341,6 +343,7 @@ export class Connection {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#socket.destroy();
+    this.#refusedLate = end.tlsBroken && !this.#handshaking;
     const tlsBroken = end.tlsBroken || this.#handshaking;
     if (this.brokeResuming) this.#options.sessions?.forget(TlsSessions.key(this.target, this.#options.policy));
     this.#events.ended(this, { ...end, tlsBroken });
