@@ -20,8 +20,8 @@ const envelope: NoticeInput['envelope'] = {
 const HEADER = Buffer.from('Subject: hello\r\nMessage-ID: <m1@x.test>\r\n\r\nbody\r\n');
 const [one, two] = envelope.recipients as [Recipient, Recipient];
 
-function failed(recipient: Recipient, reply: string, nextHop: string, ended?: 'expired' | 'late'): Told {
-  return failure(recipient, { reply, nextHop }, ended)!;
+function failed(recipient: Recipient, reply: string, peer?: string, ended?: 'expired' | 'late'): Told {
+  return failure(recipient, { reply, peer }, ended)!;
 }
 
 function noticeOf(over: Partial<NoticeInput> = {}): Notice {
@@ -78,7 +78,7 @@ describe('a bounce', () => {
   });
 
   it('no field tells what the sender did not', async () => {
-    const { status } = await parse(bounceOf({ told: [failed(one, '550 5.1.1 no such user', 'maildir:one')] }));
+    const { status } = await parse(bounceOf({ told: [failed(one, '550 5.1.1 no such user')] }));
     expect(status).not.toMatch(/^(Original-|Remote-MTA|Will-Retry|Deliver-By)/m);
     expect(status).toContain('Diagnostic-Code: x-posthorn; 550 5.1.1 no such user');
   });
@@ -122,7 +122,7 @@ describe('a bounce', () => {
         `Subject: \xfc\0\x1b[31m\r\nX-Long: ${'y'.repeat(5000)}\r\n--=_b1/me.test\r\nX: bare\ncr\rs\r\n`,
         'latin1',
       ),
-      told: [failed(one, `550 ${'word '.repeat(90)}`, 'late')],
+      told: [failed(one, `550 ${'word '.repeat(90)}`)],
     });
     const text = Buffer.from(bytes).toString('latin1');
     expect(text).toMatch(/^[\t\r\n\x20-\x7e]*$/);
@@ -220,9 +220,7 @@ describe('a notice about international mail (RFC 6533)', () => {
 describe('what a sender gave comes back decoded', () => {
   it('ENVID and ORCPT (RFC 3464 §2.2.1, §2.3.1)', async () => {
     const recipient = { ...one, orcpt: 'rfc822;Team+2Bx@example.org' };
-    const { status } = await parse(
-      bounceOf({ envelope: { ...envelope, envid: 'QQ+3D1' }, told: [failed(recipient, '550 no', 'late')] }),
-    );
+    const { status } = await parse(bounceOf({ envelope: { ...envelope, envid: 'QQ+3D1' }, told: [failed(recipient, '550 no')] }));
     expect(status).toMatch(/^Original-Envelope-Id: QQ=1\nReporting-MTA: dns; me\.test\n/);
     expect(status).toContain('Original-Recipient: rfc822; Team+x@example.org\n');
     expect(status).toContain('Diagnostic-Code: x-posthorn; 550 no\n');

@@ -14,8 +14,8 @@ export function sortOut(attempt: Attempt, nowMs: number): readonly number[] {
   for (const index of due.due) {
     const { owed, reply } = due.state?.recipients[index] ?? {};
     if (owed !== undefined && reply !== undefined) {
-      const { nextHop, handover } = owed;
-      attempt.add([index], [{ outcome: 'delivered', reply, ...(handover === undefined ? {} : { handover }) }], nextHop);
+      const { nextHop, peer, handover } = owed;
+      attempt.add([index], [{ outcome: 'delivered', reply, peer, ...(handover === undefined ? {} : { handover }) }], nextHop);
     } else if (isLate) {
       const last = reply === undefined ? '' : `, at last: ${reply}`;
       attempt.add(

@@ -19,6 +19,8 @@ export interface Handover {
 export interface Result {
   readonly outcome: 'delivered' | 'deferred' | 'failed';
   readonly reply: string;
+  /** Who said it: `mx.example.org[192.0.2.1]:25`. Absent for our own reasons, whoever we were connected to. */
+  readonly peer?: string | undefined;
   /** Of what was delivered where its sender may have asked to be told; not of what was discarded. */
   readonly handover?: Handover;
 }
@@ -34,8 +36,8 @@ export function statusOf(reply: string): string {
   return enhanced !== undefined && enhanced.startsWith(kind!) ? enhanced : `${kind}.0.0`;
 }
 
-/** The outcome a reply code stands for (RFC 5321 §4.2.1). Codes that make no sense where they came defer. */
-export function resultOf(code: number, reply: string): Result {
-  if (code >= 200 && code < 300) return { outcome: 'delivered', reply };
-  return { outcome: code >= 500 && code < 600 ? 'failed' : 'deferred', reply };
+/** What the reply of a peer stands for, by its code (RFC 5321 §4.2.1). Codes that make no sense where they came defer. */
+export function resultOf(code: number, reply: string, peer: string): Result {
+  if (code >= 200 && code < 300) return { outcome: 'delivered', reply, peer };
+  return { outcome: code >= 500 && code < 600 ? 'failed' : 'deferred', reply, peer };
 }

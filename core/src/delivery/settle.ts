@@ -94,7 +94,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
     // Of what the operator removed its sender is told no more, but of those who have it.
     const heard = mayNotify(attempt.envelope) && !attempt.due.removed ? failed : [];
     const items = heard.flatMap(({ one, outcome, ended }): Item[] => {
-      const told = failure(recipientOf(attempt, one), { reply: one.result.reply, nextHop: one.nextHop }, ended);
+      const told = failure(recipientOf(attempt, one), one.result, ended);
       return told === undefined ? [] : [{ told, outcome }];
     });
     try {
@@ -135,9 +135,9 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   }
 
   function successOf(envelope: Envelope, { one }: Decided): Told | undefined {
-    const { outcome, reply, handover } = one.result;
+    const { outcome, handover } = one.result;
     if (outcome !== 'delivered' || !mayNotify(envelope)) return undefined;
-    return success(envelope, envelope.recipients[one.index]!, { reply, nextHop: one.nextHop }, handover, clock.now());
+    return success(envelope, envelope.recipients[one.index]!, one.result, handover, clock.now());
   }
 
   /** Whether there may be a success to tell of: most mail asks for none, and is not looked at any further. */
@@ -152,10 +152,8 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
     for (const each of decided) {
       const { one, outcome } = each;
       if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred') continue;
-      const { reply } = one.result;
       const state = due.state?.recipients[one.index];
-      const said = { reply, nextHop: one.nextHop };
-      const found = delay(envelope, recipientOf(attempt, one), said, state, policy(), clock.now());
+      const found = delay(envelope, recipientOf(attempt, one), one.result, state, policy(), clock.now());
       if (found === undefined) continue;
       const { told, ...noted } = found;
       delays.set(each, { told, outcome: { ...outcome, ...noted } });
@@ -177,8 +175,12 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** Delivered, and its sender has still to be told: the queue keeps it, and nobody delivers it again. */
   function owe({ one, outcome }: Decided): Decided {
-    const { handover } = one.result;
-    const owed = { nextHop: one.nextHop, ...(handover === undefined ? {} : { handover }) };
+    const { peer, handover } = one.result;
+    const owed = {
+      nextHop: one.nextHop,
+      ...(peer === undefined ? {} : { peer }),
+      ...(handover === undefined ? {} : { handover }),
+    };
     const { index, reply } = outcome;
     const nextAttemptAtMs = clock.now() + BOUNCE_RETRY_MS;
     return { one, outcome: { index, outcome: 'deferred', reply, nextAttemptAtMs, owed }, ended: undefined };

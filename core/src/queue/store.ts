@@ -7,6 +7,8 @@ import type { Envelope } from '../mail/envelope.ts';
 /** What is told of a recipient that has the message: see delivery/settle. */
 export interface Owed {
   readonly nextHop: string;
+  /** The server that said the reply; absent when none did. */
+  readonly peer?: string;
   readonly handover?: { readonly to: 'mailbox' | 'hop'; readonly reports: boolean; readonly keepsTime: boolean };
 }
 

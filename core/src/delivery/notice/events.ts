@@ -4,7 +4,7 @@
  */
 import { type Envelope, type Recipient, releasedAtMs } from '../../mail/envelope.ts';
 import type { RecipientState } from '../../queue/store.ts';
-import { type Handover, statusOf } from '../reply.ts';
+import { type Handover, type Result, statusOf } from '../reply.ts';
 import type { Told } from './told.ts';
 import { mayNotify, wants } from './wishes.ts';
 
@@ -16,13 +16,8 @@ export interface NoticePolicy {
   readonly maxReturnBytes: number;
 }
 
-/** Where a reply came from. Peers are named with an address; a hop nobody was reached at is not one who said something. */
-export interface Said {
-  readonly reply: string;
-  readonly nextHop: string;
-}
-
-const peerOf = ({ nextHop }: Said): string | undefined => (nextHop.includes('[') ? nextHop : undefined);
+/** A reply, and who said it. */
+export type Said = Pick<Result, 'reply' | 'peer'>;
 
 /** Success of a recipient, where somebody wants to know; undefined otherwise. */
 export function success(
@@ -34,7 +29,7 @@ export function success(
 ): Told | undefined {
   if (handover === undefined || (recipient.notify === undefined && deliverBy === undefined)) return undefined;
   const wanted = wants(recipient, 'success') && recipient.expanded !== true;
-  const what = { recipient, reply: said.reply, peer: peerOf(said) };
+  const what = { recipient, reply: said.reply, peer: said.peer };
   if (handover.to === 'mailbox') {
     return wanted && !handover.reports ? { ...what, action: 'delivered', status: successOf(said.reply) } : undefined;
   }
@@ -59,7 +54,7 @@ const successOf = (reply: string): string => {
  */
 export function failure(recipient: Recipient, said: Said, ended?: 'expired' | 'late'): Told | undefined {
   if (!wants(recipient, 'failure')) return undefined;
-  const what = { recipient, reply: said.reply, peer: peerOf(said), action: 'failed' } as const;
+  const what = { recipient, reply: said.reply, peer: said.peer, action: 'failed' } as const;
   const status = statusOf(said.reply);
   // The status of an expired recipient is that of the time that ran out (RFC 3463 §3.5); its last reply is the diagnostic.
   if (ended === 'expired') return { ...what, status: '4.4.7', why: 'Not delivered in time (4.4.7). At the last attempt:' };
@@ -95,7 +90,7 @@ export function delay(
     action: 'delayed',
     recipient,
     reply: said.reply,
-    peer: peerOf(said),
+    peer: said.peer,
     status: isLate ? '4.4.7' : status.startsWith('4.') ? status : '4.0.0',
     why: isLate ? 'Not delivered by the time that you set (4.4.7). The last answer:' : 'At the last attempt:',
     retryUntilMs: releasedAtMs(envelope) + giveUpAfter,

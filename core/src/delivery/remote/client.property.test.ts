@@ -91,7 +91,12 @@ it('ends each message once, and believes nothing that cannot be so', () => {
       /** Commands that the server has not answered, in order. */
       const asked: string[] = [];
       const client: SmtpClient = new SmtpClient(
-        { hostname: 'me.test', policy: policy(mode, login), ...(lmtp ? { protocol: 'lmtp' } : {}) },
+        {
+          name: 'mx.test[192.0.2.1]:25',
+          hostname: 'me.test',
+          policy: policy(mode, login),
+          ...(lmtp ? { protocol: 'lmtp' } : {}),
+        },
         {
           write(bytes) {
             expect(ended).toBe(false);

@@ -36,7 +36,7 @@ function run(messages: OutgoingMessage[], size: number, policy: TlsPolicy = NO_T
   let tlsStarts = 0;
   const results: string[] = [];
   const client: SmtpClient = new SmtpClient(
-    { hostname: 'me.test', policy, ...over },
+    { name: 'mx.test[192.0.2.1]:25', hostname: 'me.test', policy, ...over },
     {
       write: (bytes) => void (said += Buffer.from(bytes).toString('latin1')),
       startTls: () => void tlsStarts++,

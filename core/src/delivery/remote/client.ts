@@ -23,6 +23,8 @@ export interface SessionEnd {
   readonly phase: Phase;
   /** The peer's reply or our own reason. Undefined after QUIT. */
   readonly reply: string | undefined;
+  /** Who said it, by its name; undefined when it is our own. */
+  readonly peer: string | undefined;
   /** The peer will never take mail: 521 (RFC 7504), or it is no place for this mail (REQUIRETLS). */
   readonly permanent: boolean;
   /** STARTTLS broke, or TLS before the first word under it: a new connection may try without. */
@@ -48,6 +50,8 @@ export interface ClientOutput {
 }
 
 export interface ClientOptions {
+  /** The peer's name, for what it says. */
+  readonly name: string;
   /** Our name in EHLO. */
   readonly hostname: string;
   /** LHLO, and a reply for each recipient at the end of a message (RFC 2033). */
@@ -196,7 +200,7 @@ export class SmtpClient {
   }
 
   #open(message: OutgoingMessage): Transaction {
-    const transaction = new Transaction(message, this.#capabilities, this.#needsReset, this.#isLmtp);
+    const transaction = new Transaction(message, this.#options.name, this.#capabilities, this.#needsReset, this.#isLmtp);
     this.#needsReset = false;
     return transaction;
   }
@@ -229,7 +233,7 @@ export class SmtpClient {
         this.#finish(this.#leaving, this.#leaving !== undefined);
         return;
       case 'greeting':
-        if (!ok) this.#end(textOf(raw), raw.code === 521);
+        if (!ok) this.#endAs(raw, raw.code === 521);
         else this.#hello();
         return;
       case 'hello':
@@ -237,7 +241,7 @@ export class SmtpClient {
         return;
       case 'starttls':
         if (ok) this.#phase = 'handshake';
-        else if (raw.code === 421 || this.#options.policy.mode === 'required') this.#end(textOf(raw));
+        else if (raw.code === 421 || this.#options.policy.mode === 'required') this.#endAs(raw);
         else this.#afterTls();
         return;
       case 'login':
@@ -245,7 +249,8 @@ export class SmtpClient {
         return;
       default:
         // 421 at any time is the peer's goodbye; any other reply that nobody asked for is out of step.
-        this.#end(raw.code === 421 ? textOf(raw) : '451 4.5.0 the mail host sent a reply that nobody asked for');
+        if (raw.code === 421) this.#endAs(raw);
+        else this.#end('451 4.5.0 the mail host sent a reply that nobody asked for');
     }
   }
 
@@ -271,7 +276,7 @@ export class SmtpClient {
       return mode === 'required' ? this.#end('451 4.7.4 the mail host does not offer the required TLS') : this.#afterTls();
     }
     // RFC 2033 §4.1: LMTP knows no HELO to go back to.
-    if (raw.code < 500 || !this.#saysEhlo || this.#isLmtp) return this.#end(textOf(raw));
+    if (raw.code < 500 || !this.#saysEhlo || this.#isLmtp) return this.#endAs(raw);
     this.#saysEhlo = false;
     this.#write(`HELO ${this.#options.hostname}\r\n`);
   }
@@ -326,10 +331,14 @@ export class SmtpClient {
       case 'done':
         this.#current = undefined;
         this.#needsReset ||= transaction.needsReset;
-        this.#output.finished(transaction.message, transaction.results({ outcome: 'deferred', reply: textOf(raw) }));
+        this.#output.finished(
+          transaction.message,
+          transaction.results({ outcome: 'deferred', reply: textOf(raw), peer: this.#options.name }),
+        );
         // The dot can no longer be sent without making half a message whole: the connection is lost for others.
-        if (early) this.#end(raw.code < 400 ? ANSWERED_EARLY : textOf(raw));
-        else this.#advance();
+        if (!early) this.#advance();
+        else if (raw.code < 400) this.#end(ANSWERED_EARLY);
+        else this.#endAs(raw);
     }
   }
 
@@ -363,7 +372,12 @@ export class SmtpClient {
     this.#finish(reply, permanent);
   }
 
-  #finish(reply: string | undefined, permanent: boolean): void {
+  /** Ends with what the peer said. */
+  #endAs(raw: RawReply, permanent = false): void {
+    this.#finish(textOf(raw), permanent, this.#options.name);
+  }
+
+  #finish(reply: string | undefined, permanent: boolean, peer?: string): void {
     if (this.#phase === 'ended') return;
     const { phase } = this;
     this.#phase = 'ended';
@@ -372,7 +386,7 @@ export class SmtpClient {
       if (transaction === undefined) continue;
       if (!transaction.wasTried) untried.push(transaction.message);
       else {
-        const lost = { outcome: 'deferred', reply: reply ?? '451 4.4.2 connection closed' } as const;
+        const lost: Result = { outcome: 'deferred', reply: reply ?? '451 4.4.2 connection closed', peer };
         this.#output.finished(transaction.message, transaction.results(lost));
       }
     }
@@ -382,6 +396,6 @@ export class SmtpClient {
     const isRefusedLate = phase === 'hello' && this.#secure && this.#isLost;
     const tlsBroken =
       phase === 'handshake' || isRefusedLate || (phase === 'starttls' && this.#options.policy.mode === 'opportunistic');
-    this.#output.ended({ phase, reply, permanent, tlsBroken, untried });
+    this.#output.ended({ phase, reply, peer, permanent, tlsBroken, untried });
   }
 }

@@ -108,15 +108,18 @@ export class Connection {
     this.#events = events;
     this.target = options.target;
     this.name = nameOf(options.target);
-    this.client = new SmtpClient(options, {
-      write: (bytes) => void this.#socket.write(bytes),
-      startTls: () => this.#startTls(),
-      idle: () => events.idle(this),
-      following: () => events.following(this),
-      streamBody: (message) => void this.#stream(message as SendableMessage),
-      finished: (message, results) => events.finished(this, message, results),
-      ended: (end) => this.#ended(end),
-    });
+    this.client = new SmtpClient(
+      { ...options, name: this.name },
+      {
+        write: (bytes) => void this.#socket.write(bytes),
+        startTls: () => this.#startTls(),
+        idle: () => events.idle(this),
+        following: () => events.following(this),
+        streamBody: (message) => void this.#stream(message as SendableMessage),
+        finished: (message, results) => events.finished(this, message, results),
+        ended: (end) => this.#ended(end),
+      },
+    );
     const { address, port, socketPath } = options.target;
     this.#socket = socketPath === undefined ? connectTo({ host: address, port, noDelay: true }) : connectTo({ path: socketPath });
     this.#socket.once('connect', () => {

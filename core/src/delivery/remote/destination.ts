@@ -90,7 +90,7 @@ export class Destination {
   /** Messages whose bytes are being read. */
   #preparing = 0;
   #answered = false;
-  #down: { readonly untilMs: number; readonly reply: string } | undefined;
+  #down: { readonly untilMs: number; readonly why: Result } | undefined;
   #shedUntil = 0;
   /** As many connections as it took when it refused one more, and until when that is believed. */
   #cap = { connections: Infinity, untilMs: 0 };
@@ -116,7 +116,7 @@ export class Destination {
   submit(job: Job): void {
     if (this.#draining || job.due.removed) return job.done(undefined, this.hop.key);
     const isDown = this.#down !== undefined && this.#host.clock.monotonic() < this.#down.untilMs;
-    if (isDown && !job.due.forced) return this.#defer(job, this.#down!.reply);
+    if (isDown && !job.due.forced) return this.#endAll(job, this.#down!.why);
     insertRanked(this.#ready, job);
     this.pump();
   }
@@ -154,7 +154,7 @@ export class Destination {
     while (this.#ready.length > this.#opening) {
       if (!this.#mayOpen() || !this.#host.acquire(this)) break;
       this.#opening++;
-      this.#opener.open({ opened: (connection) => this.#opened(connection), failed: (...why) => this.#unreachable(...why) });
+      this.#opener.open({ opened: (connection) => this.#opened(connection), failed: (why) => this.#unreachable(why) });
     }
     if (this.#ready.length === 0) this.#retire();
   }
@@ -218,7 +218,7 @@ export class Destination {
     job.done(damage === undefined ? results : failDamaged(this.#host.log, due.envelope.id, damage, results), peer);
   }
 
-  #unreachable(reply: string, permanent: boolean): void {
+  #unreachable(why: Result): void {
     this.#opening--;
     this.#host.release();
     const { clock, options } = this.#host;
@@ -229,16 +229,9 @@ export class Destination {
       return this.pump();
     }
     this.#answered = false;
-    if (!permanent) this.#down = { untilMs, reply };
-    for (const job of this.#ready.splice(0)) {
-      if (permanent) this.#endAll(job, { outcome: 'failed', reply });
-      else this.#defer(job, reply);
-    }
+    if (why.outcome === 'deferred') this.#down = { untilMs, why };
+    for (const job of this.#ready.splice(0)) this.#endAll(job, why);
     this.pump();
-  }
-
-  #defer(job: Job, reply: string): void {
-    this.#endAll(job, { outcome: 'deferred', reply });
   }
 
   #endAll(job: Job, result: Result): void {
@@ -363,7 +356,7 @@ export class Destination {
     if (!this.#lines.has(line.connection)) {
       // The connection was lost meanwhile.
       line.next = undefined;
-      this.#again(this.#notTooOften([prepared.job], undefined));
+      this.#again(this.#notTooOften([prepared.job]));
       return;
     }
     line.next = prepared;
@@ -399,16 +392,16 @@ export class Destination {
     } else this.#host.release();
     if (end.phase === 'busy') this.#opener.avoid(connection.target);
     const untried = end.untried.map((message) => (message as Prepared).job);
-    const jobs = this.#notTooOften(untried, end.reply);
+    const jobs = this.#notTooOften(untried, end);
     if (line.next !== undefined && line.next !== 'preparing') jobs.push(line.next.job);
     this.#again(jobs);
   }
 
   /** Their connection broke before a word on them. @returns those to be tried on another one at once; others are deferred */
-  #notTooOften(jobs: readonly Job[], reply = '451 4.4.2 connection closed'): Job[] {
+  #notTooOften(jobs: readonly Job[], end?: SessionEnd): Job[] {
     return jobs.filter((job) => {
       if (++job.tries < MAX_TRIES) return true;
-      this.#defer(job, reply);
+      this.#endAll(job, { outcome: 'deferred', reply: end?.reply ?? '451 4.4.2 connection closed', peer: end?.peer });
       return false;
     });
   }

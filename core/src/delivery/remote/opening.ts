@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../mail/clock.ts';
 import type { Log } from '../../observe/log.ts';
+import type { Result } from '../reply.ts';
 import type { RemoteHop } from '../route.ts';
 import type { StsPolicies, StsPolicy } from '../sts.ts';
 import type { SessionEnd } from './client.ts';
@@ -32,8 +33,8 @@ export interface OpenerPorts {
 export interface OpeningEvents {
   /** Greeted, upgraded, logged in. @returns who hears of the connection from now on, first that it is idle */
   opened(connection: Connection): ConnectionEvents;
-  /** No address could be used; `permanent` when none ever will. */
-  failed(reply: string, permanent: boolean): void;
+  /** No address could be used: `deferred`, or `failed` when none ever will. */
+  failed(why: Result): void;
 }
 
 /** The addresses one new connection is tried on. */
@@ -45,7 +46,7 @@ interface Attempt {
   /** `whole`: no session is resumed, since that broke; `plain`: without TLS, since it broke. */
   tls: 'usual' | 'whole' | 'plain';
   /** Hosts that an address of theirs ruled out for good, with what it said. */
-  readonly ruledOut: Map<string, string>;
+  readonly ruledOut: Map<string, Result>;
 }
 
 export class Opener {
@@ -97,13 +98,14 @@ export class Opener {
   async #begin(events: OpeningEvents): Promise<void> {
     const [everything, policy] = await Promise.all([findTargets(this.#hop, this.#ports.mx), this.#policy()]);
     const found = permitted(this.#hop, everything, policy);
-    if (!found.ok) return events.failed(found.reply, found.permanent);
+    if (!found.ok) return events.failed({ outcome: found.permanent ? 'failed' : 'deferred', reply: found.reply });
     const now = this.#ports.clock.monotonic();
     for (const [address, untilMs] of this.#avoided) if (untilMs <= now) this.#avoided.delete(address);
     const isAvoided = (target: Target): boolean => this.#avoided.has(target.address);
     const { without = [] } = this.#hop.to === 'host' ? {} : this.#hop;
     const able = found.targets.filter(({ host }) => !without.includes(host));
-    if (able.length === 0) return events.failed('451 4.4.4 no other mail host is left that may take it', false);
+    if (able.length === 0)
+      return events.failed({ outcome: 'deferred', reply: '451 4.4.4 no other mail host is left that may take it' });
     this.#hosts = new Set(able.map(({ host }) => host));
     const targets = [...able.filter((one) => !isAvoided(one)), ...able.filter(isAvoided)];
     this.#tryNext({ targets, policy: isPolicy(policy) ? policy : undefined, at: 0, tls: 'usual', ruledOut: new Map() }, events);
@@ -169,14 +171,14 @@ export class Opener {
       attempt.tls = 'plain';
       return this.#tryNext(attempt, events);
     }
-    if (end.permanent && end.reply !== undefined) attempt.ruledOut.set(target.host, end.reply);
+    const { reply = '451 4.4.2 connection closed', peer } = end;
+    if (end.permanent) attempt.ruledOut.set(target.host, { outcome: 'failed', reply, peer });
     this.avoid(target);
     attempt.tls = 'usual';
     attempt.at++;
     if (attempt.at < attempt.targets.length && !this.#stopped) return this.#tryNext(attempt, events);
     // One address of a host speaks for the others: that one of them cannot be reached makes no difference.
-    const permanent = attempt.targets.every(({ host }) => attempt.ruledOut.has(host));
-    const said = permanent ? attempt.ruledOut.get(target.host) : end.reply;
-    events.failed(said ?? '451 4.4.2 connection closed', permanent);
+    const never = attempt.targets.every(({ host }) => attempt.ruledOut.has(host)) ? attempt.ruledOut.get(target.host) : undefined;
+    events.failed(never ?? { outcome: 'deferred', reply, peer });
   }
 }

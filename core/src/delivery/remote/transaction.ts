@@ -57,6 +57,7 @@ export class Transaction {
   readonly #results: (Result | undefined)[];
   #rcpt = 0;
   #accepted = 0;
+  readonly #peer: string;
   readonly #lmtp: boolean;
   readonly #capabilities: Capabilities;
   /** Who has the message when it was taken, where its sender may want to know. */
@@ -67,8 +68,10 @@ export class Transaction {
   #replies = 0;
   #mailRefusal: Result | undefined;
 
-  constructor(message: OutgoingMessage, capabilities: Capabilities, resetFirst: boolean, lmtp = false) {
+  /** @param peer by its name */
+  constructor(message: OutgoingMessage, peer: string, capabilities: Capabilities, resetFirst: boolean, lmtp = false) {
     this.message = message;
+    this.#peer = peer;
     this.#lmtp = lmtp;
     this.#capabilities = capabilities;
     this.#handover = message.asked === undefined ? undefined : handoverTo(capabilities, lmtp);
@@ -172,7 +175,7 @@ export class Transaction {
   #takeMail(raw: RawReply): Step {
     this.#stage = 'rcpt';
     if (raw.code < 200 || raw.code > 299) {
-      this.#mailRefusal = resultOf(raw.code, textOf(raw));
+      this.#mailRefusal = resultOf(raw.code, textOf(raw), this.#peer);
       if (!this.#pipelined) return this.#finish(this.#mailRefusal);
     }
     return this.#pipelined ? 'wait' : this.#send(this.#rcptTo(this.message.recipients[0]!));
@@ -205,7 +208,7 @@ export class Transaction {
   #refusedRecipient(raw: RawReply): Result {
     const reply = textOf(raw);
     const tooMany = raw.code === 552 && this.#accepted > 0 && !statusOf(reply).startsWith('5.2.');
-    return tooMany ? { outcome: 'deferred', reply } : resultOf(raw.code, reply);
+    return tooMany ? { outcome: 'deferred', reply, peer: this.#peer } : resultOf(raw.code, reply, this.#peer);
   }
 
   #takeData(raw: RawReply): Step {
@@ -215,7 +218,7 @@ export class Transaction {
       return this.#accepted > 0 ? 'body' : 'empty';
     }
     this.needsReset = this.#mailRefusal === undefined;
-    return this.#finish(resultOf(raw.code, textOf(raw)));
+    return this.#finish(resultOf(raw.code, textOf(raw), this.#peer));
   }
 
   #takeEnd(raw: RawReply): Step {
@@ -223,7 +226,7 @@ export class Transaction {
     const reply = textOf(raw);
     // Before the end was sent nothing can have been accepted.
     const result =
-      early && raw.code < 400 ? ({ outcome: 'deferred', reply: ANSWERED_EARLY } as const) : resultOf(raw.code, reply);
+      early && raw.code < 400 ? ({ outcome: 'deferred', reply: ANSWERED_EARLY } as const) : resultOf(raw.code, reply, this.#peer);
     const told: Result =
       this.#handover === undefined || result.outcome !== 'delivered' ? result : { ...result, handover: this.#handover };
     return this.#lmtp ? this.#takeOne(told, early) : this.#finish(told);
@@ -234,7 +237,7 @@ export class Transaction {
     this.#answered = unanswered(this.#answered);
     this.#results[this.#answered] = result;
     // The connection ends here, and the others with it.
-    if (early) return this.#finish({ outcome: 'deferred', reply: result.reply });
+    if (early) return this.#finish({ ...result, outcome: 'deferred' });
     return unanswered(this.#answered) < 0 ? this.#finish(undefined) : 'wait';
   }
 
