@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { DeliveryPorts } from '@posthorn/core/delivery/ports';
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import { systemClock } from '@posthorn/core/mail/system-clock';
+import { MailboxError } from '@posthorn/core/maildrop/mailbox';
 import { createQueue, type Queue } from '@posthorn/core/queue/queue';
 import { createLevelStore } from '@posthorn/queue-level';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -129,5 +130,48 @@ test.each([
   expect(await notices(second)).toEqual(['delivered']);
   expect(delivered).toEqual(point === 'mailbox' ? ['b'] : ['b', 'b']);
   expect(await second.show('M1')).toBeUndefined();
+  await second.close();
+});
+
+// An expansion was told without a word on whom it was told with, so that the next start did not know of it.
+test('a crash before the queue is told of an address that became several tells of it once', async () => {
+  const member = { original: 'team@me.test', notify: ['success'], expanded: true } as const;
+  const several = {
+    ...envelope,
+    recipients: ['b', 'c'].map((mailbox) => ({ address: `${mailbox}@me.test`, mailbox, ...member })),
+  };
+  const first = await open();
+  await first.accept({ id: 'M1', envelope: Buffer.from(JSON.stringify(several)), pieces: [Buffer.from(MESSAGE)] });
+  const delivered: string[] = [];
+  const mailbox = {
+    deliver: async (name: string): Promise<void> => {
+      if (name === 'c') throw new MailboxError(false, '4.2.2', 'full');
+      delivered.push(name);
+    },
+  };
+  await new Promise<void>((resolve) => {
+    deliver(first, 'N1', {
+      mailbox,
+      settle: () => {
+        resolve();
+        return never();
+      },
+    });
+  });
+  expect(await notices(first)).toEqual(['expanded']);
+  await first.close();
+
+  const second = await open();
+  expect((await second.show('M1'))?.state?.recipients.map(({ status }) => status)).toEqual(['delivered', 'pending']);
+  await new Promise<void>((resolve) => {
+    deliver(second, 'N2', {
+      mailbox,
+      settle: async (id, outcomes) => {
+        await second.settle(id, outcomes);
+        resolve();
+      },
+    });
+  });
+  expect([await notices(second), delivered]).toEqual([['expanded'], ['b']]);
   await second.close();
 });

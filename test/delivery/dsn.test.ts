@@ -1,8 +1,10 @@
 /** Who is told what of a message's way (RFC 3461), with next hops that know DSN and some that do not. */
 import type { Envelope } from '@posthorn/core/mail/envelope';
 import { systemClock } from '@posthorn/core/mail/system-clock';
+import type { Outcome } from '@posthorn/core/delivery/ports';
 import { StoreError } from '@posthorn/core/queue/store';
 import { describe, expect, it } from 'vitest';
+import { startRig } from '../lib/delivery-peers.ts';
 import { MESSAGE, type Rig, type RigMessage } from '../lib/delivery-rig.ts';
 import { actions, ask, asked, hop, HOUR, rigTo } from '../lib/dsn-rig.ts';
 
@@ -179,33 +181,50 @@ describe('an alias for several, in mail that was let go before its time', () => 
   });
 });
 
-describe('an alias for several of whom nobody can be reached', () => {
-  it('is told of as expanded when the store takes notices again: it was forgotten with the last of them', async () => {
+describe('an alias for several is not told of as passed on', () => {
+  const members = (...addresses: string[]) =>
+    addresses.map((address) => ({ address, original: 'team@x.test', notify: ['success', 'failure'], expanded: true }) as const);
+  const stateOf = (outcomes: readonly Outcome[]) =>
+    ({ recipients: outcomes.map((one) => ({ ...one, status: 'pending', attempts: 1 })) }) as never;
+
+  it('where nobody it stands for can be reached: it was, beside the bounce', async () => {
+    const rig = rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }));
+    await rig.send({ to: [], envelope: { recipients: members('a@y.test', 'b@y.test') } });
+    expect(actions(rig)).toEqual(['failed', 'failed']);
+  });
+
+  it('when the bounce can be stored at last, either', async () => {
     const sink = await hop([], { RCPT: '550 5.1.1 nobody' });
-    const recipients = ['a@y.test', 'b@y.test'].map(
-      (address) => ({ address, original: 'team@x.test', notify: ['success', 'failure'], expanded: true }) as const,
-    );
-    let isFull = true;
-    const kept: string[] = [];
-    const rig = rigTo(sink, {
-      ports: {
-        submitNotice: async (_, bytes) => {
-          // Only the first does not fit: the bounce would, and did.
-          if (isFull) {
-            isFull = false;
-            throw new StoreError('PH_STORE_FULL', 'disk full');
-          }
-          kept.push(/^Action: (.*)\r$/m.exec(Buffer.from(bytes).toString())?.[1] ?? '');
-        },
-      },
-    });
-    const outcomes = await rig.outcomes(rig.put({ to: [], envelope: { recipients } }));
+    const recipients = members('a@y.test', 'b@y.test');
+    const full = rigTo(sink, { ports: { submitNotice: () => Promise.reject(new StoreError('PH_STORE_FULL', 'disk full')) } });
+    const outcomes = await full.outcomes(full.put({ to: [], envelope: { recipients } }));
     expect(outcomes).toEqual([0, 1].map((index) => expect.objectContaining({ index, outcome: 'deferred', unexpanded: true })));
-    expect(kept).toEqual([]);
-    const state = { recipients: outcomes.map((one) => ({ ...one, status: 'pending', attempts: 1 })) } as never;
-    const again = await rig.send({ to: [], envelope: { recipients }, state });
-    expect(again).toEqual(['failed: 550 5.1.1 nobody', 'failed: 550 5.1.1 nobody']);
-    expect(kept).toEqual(['expanded', 'failed']);
+    const rig = rigTo(sink);
+    await rig.send({ to: [], envelope: { recipients }, state: stateOf(outcomes) });
+    expect(actions(rig)).toEqual(['failed', 'failed']);
+  });
+
+  it('while deliveries are held, but once one of them was tried', async () => {
+    const recipients = members('a@y.test', 'b@y.test');
+    const throughput = { deliveryConcurrency: 0, deliveryConcurrencyPerDestination: 1 };
+    const held = startRig({ config: { throughput } });
+    const outcomes = await held.outcomes(held.put({ to: [], envelope: { recipients }, late: true }));
+    expect(outcomes).toEqual([0, 1].map((index) => expect.objectContaining({ index, outcome: 'deferred', unexpanded: true })));
+    expect(held.bounces).toEqual([]);
+    const first = rigTo(await hop([], { RCPT: '450 4.2.0 later' }));
+    const later = await first.outcomes(first.put({ to: [], envelope: { recipients }, state: stateOf(outcomes) }));
+    expect(actions(first)).toEqual(['expanded']);
+    expect(later.map((one) => 'unexpanded' in one)).toEqual([false, false]);
+    const second = rigTo(await hop([]));
+    await second.send({ to: [], envelope: { recipients }, state: stateOf(later) });
+    expect(actions(second)).toEqual([]);
+  });
+
+  it('and is, where one has it and another cannot', async () => {
+    const recipients = [...members('a@y.test', 'b@y.test')];
+    const rig = rigTo(await hop([], { RCPT: ({ line }) => (line.includes('a@') ? '550 5.1.1 nobody' : undefined) }));
+    await rig.send({ to: [], envelope: { recipients } });
+    expect(actions(rig)).toEqual(['expanded', 'failed']);
   });
 });
 
@@ -355,4 +374,20 @@ describe('a message that is damaged on the disk', () => {
     const results = await rig.send({ to: ['b@y.test'] });
     expect(results).toEqual(['deferred: 451 4.3.0 the message could not be read: PH_STORE_FAILED']);
   });
+});
+
+it('of several notices only those that were not stored are written again: the first thousand were told twice', async () => {
+  const recipients = Array.from({ length: 1500 }, (_, index) => ({ address: `u${index}@y.test` }));
+  let stored = 0;
+  const rig = rigTo(await hop([], { RCPT: '550 5.1.1 nobody' }), {
+    ports: {
+      submitNotice: async () => {
+        if (++stored > 1) throw new StoreError('PH_STORE_FULL', 'disk full');
+      },
+    },
+  });
+  const outcomes = await rig.outcomes(rig.put({ to: [], envelope: { recipients } }));
+  const count = (what: string): number => outcomes.filter(({ outcome }) => outcome === what).length;
+  expect([count('failed'), count('deferred')]).toEqual([1000, 500]);
+  expect(rig.events.filter((event) => event === 'delivery.bounce.unstored')).toHaveLength(1);
 });

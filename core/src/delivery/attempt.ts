@@ -63,8 +63,8 @@ export class Attempt {
   readonly withdrawals: (() => void)[] = [];
   /** The time of BY is none to wait for: there is none, it was over before, or what waited was taken back. */
   #isTimeless: boolean;
-  /** The sender has still to be told of addresses that became several, if there are any. */
-  tellsExpansions: boolean;
+  /** Addresses that became several, of which the sender was told; undefined until that is looked at. */
+  expansionsTold: Set<string> | undefined;
   #settled: Settled[] = [];
 
   /** @param nowMs when it begins, which decides whether it is late already */
@@ -72,11 +72,6 @@ export class Attempt {
     this.due = due;
     const { deliverBy } = due.envelope;
     this.#isTimeless = deliverBy === undefined || deliverBy.atMs <= nowMs;
-    // An operator who let it go before its time leaves a state, and no attempt.
-    this.tellsExpansions =
-      due.state === undefined ||
-      due.state.recipients.every(({ attempts }) => attempts === 0) ||
-      due.state.recipients.some(({ unexpanded }) => unexpanded === true);
   }
 
   get envelope(): Envelope {

@@ -65,8 +65,12 @@ const CONGESTED_MS = 5_000;
 const CONGESTED_PAUSE_MS = 250;
 /** Results of a message with a slow recipient are settled without it after this. */
 const PARTIAL_MS = 10_000;
-const HELD: Result = { outcome: 'deferred', reply: '451 4.3.2 deliveries are held here' };
-const NO_PLACE: Result = { outcome: 'deferred', reply: '451 4.4.7 no connection was free for it by its time' };
+const HELD: Result = { outcome: 'deferred', reply: '451 4.3.2 deliveries are held here', untried: true };
+const NO_PLACE: Result = {
+  outcome: 'deferred',
+  reply: '451 4.4.7 no connection was free for it by its time',
+  untried: true,
+};
 /** What is left after everything was ended gets this long to settle. */
 const LAST_MS = 2_000;
 

@@ -21,6 +21,8 @@ export interface Result {
   readonly reply: string;
   /** Who said it: `mx.example.org[192.0.2.1]:25`. Absent for our own reasons, whoever we were connected to. */
   readonly peer?: string | undefined;
+  /** It waits, and nobody was asked to take it. */
+  readonly untried?: true;
   /** Of what was delivered where its sender may have asked to be told; not of what was discarded. */
   readonly handover?: Handover;
 }

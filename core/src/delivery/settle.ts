@@ -11,7 +11,8 @@ import type { DeliveryFacts } from '../hook/contract.ts';
 import type { Envelope, Recipient } from '../mail/envelope.ts';
 import type { Attempt, Settled } from './attempt.ts';
 import { MAX_TOLD } from './notice/build.ts';
-import { delay, expansions, failure, type NoticePolicy, success, warnsAt } from './notice/events.ts';
+import { delay, failure, type NoticePolicy, success, warnsAt } from './notice/events.ts';
+import { expansion, expansionOf, toldBefore } from './notice/expansions.ts';
 import { createSendNotice } from './notice/send.ts';
 import type { Told } from './notice/told.ts';
 import { mayNotify } from './notice/wishes.ts';
@@ -23,10 +24,10 @@ export type Settle = (attempt: Attempt, settled: readonly Settled[]) => Promise<
 /** Recipients whose notice could not be stored are looked at again after this. */
 const BOUNCE_RETRY_MS = 300_000;
 
-/** Somebody to tell of, with what the queue is told of him: the notice says both. */
+/** Somebody to tell of, with what the queue is told of him, or of those he stands for: the notice says both. */
 interface Item {
   readonly told: Told;
-  readonly outcome?: Outcome;
+  readonly outcomes: readonly Outcome[];
 }
 
 interface Decided {
@@ -35,6 +36,11 @@ interface Decided {
   /** Why a deferred recipient failed. */
   readonly ended: 'expired' | 'late' | undefined;
 }
+
+type Unstored = 'delivery.bounce.unstored' | 'delivery.notice.unstored';
+
+const NOBODY: ReadonlySet<Item> = new Set();
+const NOTHING_EXPANDED: ReadonlyMap<string, Item> = new Map();
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -69,17 +75,29 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   const recipientOf = (attempt: Attempt, { index }: Settled): Recipient => attempt.envelope.recipients[index]!;
 
-  /** @throws StoreError when the notice could not be stored */
-  async function notify(attempt: Attempt, items: readonly Item[]): Promise<void> {
-    for (let at = 0; at < items.length; at += MAX_TOLD) await notifyOnce(attempt, items.slice(at, at + MAX_TOLD));
+  /**
+   * Tells of all of them, in as many notices as that takes.
+   * @returns those whose notice could not be stored, with what comes after it: their sender is told later
+   */
+  async function notify(attempt: Attempt, items: readonly Item[], event: Unstored): Promise<ReadonlySet<Item>> {
+    for (let at = 0; at < items.length; at += MAX_TOLD) {
+      try {
+        await notifyOnce(attempt, items.slice(at, at + MAX_TOLD));
+      } catch (error) {
+        counters.add(event);
+        log.error(event, { message: attempt.envelope.id, reason: reasonOf(error) });
+        return new Set(items.slice(at));
+      }
+    }
+    return NOBODY;
   }
 
+  /** @throws StoreError when the notice could not be stored */
   async function notifyOnce({ envelope, due }: Attempt, items: readonly Item[]): Promise<void> {
     const told = items.map((one) => one.told);
     const kind = told[0]!.action === 'failed' ? 'bounce' : 'notice';
     const recipients = items
-      .map(({ outcome }) => outcome)
-      .filter((outcome) => outcome !== undefined)
+      .flatMap(({ outcomes }) => outcomes)
       .map((outcome) => [outcome.index, stateAfter(due.state?.recipients[outcome.index], outcome)] as const);
     const id = await sendNotice(envelope, told, { id: envelope.id, recipients });
     counters.add(`delivery.${kind}.${id === undefined ? 'withheld' : 'sent'}`);
@@ -90,48 +108,73 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
 
   /** Tells of failures. @returns what the queue is told: as decided, or put off where the sender cannot be told yet */
   async function bounce(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
-    const failed = decided.filter(hasFailed);
+    const items = new Map<Decided, Item>();
     // Of what the operator removed its sender is told no more, but of those who have it.
-    const heard = mayNotify(attempt.envelope) && !attempt.due.removed ? failed : [];
-    const items = heard.flatMap(({ one, outcome, ended }): Item[] => {
-      const told = failure(recipientOf(attempt, one), one.result, ended);
-      return told === undefined ? [] : [{ told, outcome }];
-    });
-    try {
-      if (items.length === 0) counters.add('delivery.bounce.withheld');
-      else await notify(attempt, items);
-      return decided;
-    } catch (error) {
-      unstored(attempt, 'delivery.bounce.unstored', error);
-      return decided.map((one) => (hasFailed(one) ? putOff(attempt, one) : one));
+    const isHeard = mayNotify(attempt.envelope) && !attempt.due.removed;
+    for (const each of isHeard ? decided.filter(hasFailed) : []) {
+      const told = failure(recipientOf(attempt, each.one), each.one.result, each.ended);
+      if (told !== undefined) items.set(each, { told, outcomes: [each.outcome] });
     }
+    if (items.size === 0) counters.add('delivery.bounce.withheld');
+    const unstored = await notify(attempt, [...items.values()], 'delivery.bounce.unstored');
+    if (unstored.size === 0) return decided;
+    const isUntold = (each: Decided): boolean => unstored.has(items.get(each)!);
+    return decided.map((each) => (isUntold(each) ? putOff(attempt, each) : each));
   }
 
   /** Tells of what was delivered, where that was asked for, and of addresses that became several. */
   async function confirm(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope } = attempt;
-    const told = new Map<Decided, Told>();
+    const items = new Map<Decided, Item>();
     for (const each of decided) {
-      const found = successOf(envelope, each);
-      if (found !== undefined) told.set(each, found);
+      const told = successOf(envelope, each);
+      if (told !== undefined) items.set(each, { told, outcomes: [each.outcome] });
     }
-    const expanded = attempt.tellsExpansions && mayNotify(envelope) ? expansions(envelope.recipients) : [];
-    try {
-      const items = [...told].map(([{ outcome }, one]): Item => ({ told: one, outcome }));
-      await notify(attempt, [...items, ...expanded.map((one): Item => ({ told: one }))]);
-      attempt.tellsExpansions = false;
-      return decided;
-    } catch (error) {
-      unstored(attempt, 'delivery.notice.unstored', error);
-      const unexpanded = expanded.length > 0 ? ({ unexpanded: true } as const) : {};
-      return decided.map((each) => {
-        const { one, outcome } = each;
-        const isOwed = told.has(each) || (outcome.outcome === 'delivered' && recipientOf(attempt, one).expanded === true);
-        // Somebody has to stay for the expansion to be told with: a failure is then told later, too.
-        const kept = isOwed ? owe(each) : hasFailed(each) && expanded.length > 0 ? putOff(attempt, each) : each;
-        return kept.outcome.outcome === 'deferred' ? { ...kept, outcome: { ...kept.outcome, ...unexpanded } } : kept;
-      });
+    const expanded = mayNotify(envelope) ? expansionsOf(attempt, decided) : NOTHING_EXPANDED;
+    const unstored = await notify(attempt, [...items.values(), ...expanded.values()], 'delivery.notice.unstored');
+    for (const [alias, item] of expanded) if (!unstored.has(item)) attempt.expansionsTold?.add(alias);
+    if (unstored.size === 0) return decided;
+    return decided.map((each) => {
+      if (each.outcome.outcome !== 'delivered') return each;
+      const alias = expansionOf(recipientOf(attempt, each.one));
+      const isUntold = unstored.has(items.get(each)!) || (alias !== undefined && unstored.has(expanded.get(alias)!));
+      return isUntold ? owe(each) : each;
+    });
+  }
+
+  /** What is told now of addresses that became several, by address. */
+  function expansionsOf(attempt: Attempt, decided: readonly Decided[]): ReadonlyMap<string, Item> {
+    const found = new Map<string, Item>();
+    for (const { one, outcome } of decided) {
+      const alias = untoldAlias(attempt, one);
+      // What the operator removed is passed on to those alone who have it.
+      const isPassedOn = outcome.outcome === 'delivered' || (outcome.outcome === 'deferred' && !attempt.due.removed);
+      if (alias === undefined || !isPassedOn || one.result.untried === true) continue;
+      const before = found.get(alias);
+      const told = before?.told ?? expansion(recipientOf(attempt, one), alias);
+      const delivered = before?.outcomes.filter((each) => each.outcome === 'delivered') ?? [];
+      // One who waits says enough, where nobody has it: what else he is told of may change what is noted of him.
+      if (outcome.outcome !== 'delivered') found.set(alias, before ?? { told, outcomes: [outcome] });
+      else if (delivered.length < MAX_TOLD) found.set(alias, { told, outcomes: [...delivered, outcome] });
     }
+    return found;
+  }
+
+  /** @returns the address that this one is one of several for, where its sender has still to be told of that */
+  function untoldAlias(attempt: Attempt, one: Settled): string | undefined {
+    const alias = expansionOf(recipientOf(attempt, one));
+    if (alias === undefined) return undefined;
+    attempt.expansionsTold ??= toldBefore(attempt.envelope, attempt.due.state);
+    return attempt.expansionsTold.has(alias) ? undefined : alias;
+  }
+
+  /** Notes of who is still to be reached that it has to be told yet that he is one of several. */
+  function noteUntold(attempt: Attempt, decided: readonly Decided[]): readonly Decided[] {
+    return decided.map((each) => {
+      const { one, outcome } = each;
+      if (outcome.outcome !== 'deferred' || untoldAlias(attempt, one) === undefined) return each;
+      return { ...each, outcome: { ...outcome, unexpanded: true } };
+    });
   }
 
   function successOf(envelope: Envelope, { one }: Decided): Told | undefined {
@@ -148,7 +191,7 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   async function warn(attempt: Attempt, decided: readonly Decided[]): Promise<readonly Decided[]> {
     const { envelope, due } = attempt;
     if (!mayNotify(envelope) || due.removed) return decided;
-    const delays = new Map<Decided, Item & { readonly outcome: Outcome }>();
+    const delays = new Map<Decided, Item>();
     for (const each of decided) {
       const { one, outcome } = each;
       if (outcome.outcome !== 'deferred' || one.result.outcome !== 'deferred') continue;
@@ -156,21 +199,15 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
       const found = delay(envelope, recipientOf(attempt, one), one.result, state, policy(), clock.now());
       if (found === undefined) continue;
       const { told, ...noted } = found;
-      delays.set(each, { told, outcome: { ...outcome, ...noted } });
+      delays.set(each, { told, outcomes: [{ ...outcome, ...noted }] });
     }
     if (delays.size === 0) return decided;
-    try {
-      await notify(attempt, [...delays.values()]);
-      return decided.map((each) => ({ ...each, outcome: delays.get(each)?.outcome ?? each.outcome }));
-    } catch (error) {
-      unstored(attempt, 'delivery.notice.unstored', error);
-      return decided;
-    }
-  }
-
-  function unstored(attempt: Attempt, event: 'delivery.bounce.unstored' | 'delivery.notice.unstored', error: unknown): void {
-    counters.add(event);
-    log.error(event, { message: attempt.envelope.id, reason: reasonOf(error) });
+    const unstored = await notify(attempt, [...delays.values()], 'delivery.notice.unstored');
+    return decided.map((each) => {
+      const item = delays.get(each);
+      const [outcome] = item === undefined || unstored.has(item) ? [] : item.outcomes;
+      return outcome === undefined ? each : { ...each, outcome };
+    });
   }
 
   /** Delivered, and its sender has still to be told: the queue keeps it, and nobody delivers it again. */
@@ -238,8 +275,10 @@ export function createSettle(ports: DeliveryPorts, hostname: string, policy: () 
   return async (attempt, settled) => {
     const { envelope } = attempt;
     let decided: readonly Decided[] = settled.map((one) => decide(attempt, one));
-    if (asksForMore(attempt)) decided = await confirm(attempt, decided);
+    const asks = asksForMore(attempt);
+    if (asks) decided = await confirm(attempt, decided);
     if (decided.some(hasFailed)) decided = await bounce(attempt, decided);
+    if (asks) decided = noteUntold(attempt, decided);
     if (decided.some(isDeferred)) decided = await warn(attempt, decided);
     try {
       await queue.settle(

@@ -103,16 +103,3 @@ export function warnsAt(envelope: Envelope, recipient: Recipient, { warnAfter }:
   if (warnAfter === null || !mayNotify(envelope) || !wants(recipient, 'delay')) return Infinity;
   return Math.min(...warnAfter.map((ms) => releasedAtMs(envelope) + ms).filter((atMs) => atMs > nowMs));
 }
-
-/** Addresses that became several: each is told of once, when the first of them was tried (RFC 3461 §5.2.7.3 c). */
-export function expansions(recipients: readonly Recipient[]): Told[] {
-  const found = new Map<string, Told>();
-  for (const recipient of recipients) {
-    if (recipient.expanded !== true || !wants(recipient, 'success')) continue;
-    const { original, orcpt, address } = recipient;
-    const alias: Recipient = { address: original ?? address, ...(orcpt === undefined ? {} : { orcpt }) };
-    const reply = '250 2.1.5 passed on to everybody it stands for';
-    found.set(alias.address, { action: 'expanded', recipient: alias, reply, status: '2.1.5', peer: undefined });
-  }
-  return [...found.values()];
-}
