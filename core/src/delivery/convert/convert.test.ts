@@ -218,6 +218,29 @@ describe('a message for a hop that takes 7-bit mail only', () => {
     expect(await converted(['Subject: caf\xe9', '', 'x', ''])).toMatch(/^554 5\.6\.3 header has 8-bit text/);
   });
 
+  it('with a delivery status has it in ASCII as fields: in base64 no program would find it (RFC 3464 §2.1)', async () => {
+    const type = 'Content-Type: multipart/report; report-type=delivery-status; boundary=b';
+    const head = ['MIME-Version: 1.0', type, '', '--b', 'Content-Type: message/delivery-status'];
+    const fields = ['Reporting-MTA: dns; x.test', '', 'Final-Recipient: rfc822; \xc3\xa9+a@x.test', 'Action: failed'];
+    const code = ['Diagnostic-Code: smtp; 550 \xc3\xa9', '\tund \xc3\xa9', 'X-Text: \xe9!', '--b--', ''];
+    expect(await converted([...head, '', ...fields, ...code])).toEqual([
+      ...head,
+      'Content-Transfer-Encoding: 7bit',
+      '',
+      'Reporting-MTA: dns; x.test',
+      '',
+      String.raw`Final-Recipient: utf-8; \x{E9}\x{2B}a@x.test`,
+      'Action: failed',
+      `Diagnostic-Code: smtp; =?UTF-8?B?${Buffer.from('550 é').toString('base64')}?=`,
+      ` =?UTF-8?B?${Buffer.from('und é').toString('base64')}?=`,
+      'X-Text: ?!',
+      '--b--',
+      '',
+    ]);
+    const long = `Diagnostic-Code: smtp; ${'x'.repeat(1000)}`;
+    expect(await converted([...head, '', ...fields, long, '--b--', ''])).toMatch(/^554 5\.6\.3 delivery status/);
+  });
+
   it('with a boundary beyond ASCII is refused: without it in the header the parts would be none', async () => {
     const type = 'Content-Type: multipart/mixed; boundary="\xc3\xbc"';
     expect(await converted(['MIME-Version: 1.0', type, '', '--\xc3\xbc', '', 'text', '--\xc3\xbc--', ''])).toMatch(

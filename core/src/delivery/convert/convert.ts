@@ -11,6 +11,7 @@ import type { Entity } from './entity.ts';
 import { rewriteHeader } from './header.ts';
 import { Mender } from './mender.ts';
 import { QuotedPrintable } from './quoted-printable.ts';
+import { StatusLines } from './status-lines.ts';
 import { Survey, type Target, type Treatment } from './survey.ts';
 import { type Visitor, Walker } from './walker.ts';
 
@@ -116,7 +117,7 @@ class Converter implements Visitor {
 
   enter(entity: Entity): void {
     const treatment = this.#plan.treatments[++this.#index] ?? 'keep';
-    const label = treatment === 'keep' || treatment === 'mend' ? undefined : treatment;
+    const label = treatment === 'keep' || treatment === 'mend' ? undefined : treatment === 'status' ? '7bit' : treatment;
     const needsVersion = entity.isMessage && (label !== undefined || (this.#index === 0 && this.#changesSome));
     this.#content = this.#changeFor(treatment, entity);
     this.#out.push(rewriteHeader(entity, label, needsVersion, this.#plan.target === '7bit'));
@@ -157,6 +158,7 @@ class Converter implements Visitor {
   #changeFor(treatment: Treatment, { encoding }: Entity): Change | undefined {
     if (treatment === 'quoted-printable') return new QuotedPrintable();
     if (treatment === 'base64') return new Base64();
+    if (treatment === 'status') return new StatusLines();
     if (treatment !== 'mend') return undefined;
     return new Mender(encoding === 'base64' ? 'break' : 'escape', this.#plan.target === '8bit');
   }

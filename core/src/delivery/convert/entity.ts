@@ -18,6 +18,8 @@ export interface Entity {
   readonly header: Buffer;
   /** Content is text, which quoted-printable may suit better. */
   readonly isText: boolean;
+  /** Content is fields that are read as they are, and MUST be 7-bit without an encoding (RFC 3464 §2.1, RFC 8098 §3.1, RFC 5965 §3). */
+  readonly isStatus: boolean;
   /** Has a Content-Type of its own. */
   readonly isTyped: boolean;
   readonly encoding: Encoding;
@@ -46,6 +48,7 @@ export interface EntityContext {
 /** RFC 2046 §5.1.1 allows 70; some programs make longer ones. */
 const MAX_BOUNDARY = 200;
 const TYPE = /^\s*([^\s/;()]+\/[^\s;()]+)/;
+const STATUS = /^message\/(?:delivery-status|disposition-notification|feedback-report)$/;
 const FIELD = /^[\x21-\x39\x3b-\x7e]+:/;
 
 const SIGNED = '554 5.6.2 signed or encrypted content is not 7-bit, must not be altered, and the mail host takes none';
@@ -78,6 +81,7 @@ export function readEntity(header: Buffer, context: EntityContext): Entity {
     encoding,
     label,
     isText: type.startsWith('text/'),
+    isStatus: STATUS.test(type),
     isTyped: typeValue !== undefined,
     isDamaged: isDamaged(header, fields) || isAmbiguous(fields, typeValue ?? '', type),
     isUnfit: /\0|\r(?!\n)|(?<!\r)\n/.test(header.toString('latin1')),

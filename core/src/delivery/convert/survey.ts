@@ -10,11 +10,12 @@ import type { Visitor } from './walker.ts';
 
 /** What the hop takes: ASCII, or any octets in lines. */
 export type Target = '7bit' | '8bit';
-/** `keep` as it is; a label alone; another encoding; `mend` what has an encoding that is broken. */
-export type Treatment = 'keep' | '7bit' | '8bit' | 'quoted-printable' | 'base64' | 'mend';
+/** `keep` as it is; a label alone; another encoding; `mend` what has an encoding that is broken; `status`: fields in ASCII. */
+export type Treatment = 'keep' | '7bit' | '8bit' | 'quoted-printable' | 'base64' | 'mend' | 'status';
 
 const BROKEN = '554 5.6.3 multipart without parts is not 7-bit, and the mail host takes none';
 const FALSE_BASE64 = '554 5.6.3 content is no base64 though it says so, and the mail host takes no such octets';
+const STATUS = '554 5.6.3 delivery status or the like is not in lines, and must not be encoded for the mail host';
 const DAMAGED = '554 5.6.3 header of a part is malformed, so that its content cannot be converted for the mail host';
 
 export class Survey implements Visitor {
@@ -77,7 +78,7 @@ export class Survey implements Visitor {
     if (this.#isDoubtful) this.refusal ??= DAMAGED;
   }
 
-  #treat({ kind, label, isDamaged, encoding, isText, why }: Entity): Treatment {
+  #treat({ kind, label, isDamaged, encoding, isText, isStatus, why }: Entity): Treatment {
     const { eightBit, odd, isUnfit, isShorterQuoted } = this.#tally;
     if (!isUnfit && (eightBit === 0 || this.#target === '8bit')) {
       if (!this.#isMislabelled(label) || isDamaged) return 'keep';
@@ -93,6 +94,10 @@ export class Survey implements Visitor {
       return 'keep';
     }
     if (encoding !== 'identity') return 'mend';
+    if (isStatus) {
+      if (isUnfit) this.refusal ??= STATUS;
+      return 'status';
+    }
     return isText && isShorterQuoted ? 'quoted-printable' : 'base64';
   }
 
