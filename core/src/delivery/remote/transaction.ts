@@ -40,7 +40,7 @@ export interface OutgoingMessage {
  * `astray`: the reply answers something else; what the peer thinks it is told next is anybody's guess.
  */
 export type Step = 'wait' | 'send' | 'body' | 'empty' | 'done' | 'astray';
-type Stage = 'rset' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot' | 'empty' | 'done';
+type Stage = 'rset' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot' | 'empty' | 'check' | 'done';
 
 /** Of a 250 to what was not sent whole. */
 export const ANSWERED_EARLY = '451 4.5.0 the mail host answered a message that it did not have yet';
@@ -123,6 +123,7 @@ export class Transaction {
       case 'dot':
         return this.#takeEnd(raw);
       case 'empty':
+      case 'check':
         return this.#finish(undefined);
       default:
         return 'done';
@@ -148,6 +149,7 @@ export class Transaction {
   #isAstray(code: number): boolean {
     switch (this.#stage) {
       case 'rset':
+      case 'check':
         return code >= 300;
       case 'data':
         return code < 400 && code !== 354;
@@ -217,8 +219,15 @@ export class Transaction {
       this.#stage = this.#accepted > 0 ? 'body' : 'empty';
       return this.#accepted > 0 ? 'body' : 'empty';
     }
+    const refusal = resultOf(raw.code, textOf(raw), this.#peer);
+    this.#finish(refusal);
     this.needsReset = this.#mailRefusal === undefined;
-    return this.#finish(resultOf(raw.code, textOf(raw), this.#peer));
+    if (refusal.outcome !== 'failed' || this.#accepted === 0) return 'done';
+    // From a peer that is a reply behind this is what it said of its last recipient, and would fail all the others by it: such
+    // a one now says 354. A peer that says no more, and leaves, meant it.
+    this.needsReset = false;
+    this.#stage = 'check';
+    return this.#send('RSET\r\n');
   }
 
   #takeEnd(raw: RawReply): Step {
