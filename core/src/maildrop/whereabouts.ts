@@ -4,7 +4,7 @@
  * only gone when folders that stood still meanwhile do not show it. Follows no symbolic link that lies among the messages: who
  * looks may be root, and the link its user's.
  */
-import { constants } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAbsent, unlessAbsent } from './absent.ts';
@@ -28,6 +28,8 @@ export interface OpenMessage extends MessagePlace {
 interface Look {
   readonly byBase: ReadonlyMap<string, FoundFile>;
   readonly byUnique: ReadonlyMap<string, FoundFile>;
+  /** Those of which another has the same base, by it. */
+  readonly twins: ReadonlyMap<string, FoundFile[]>;
   readonly stamps: readonly FolderStamp[];
   /** Nothing changed while the folders were read. */
   readonly quiet: boolean;
@@ -62,7 +64,26 @@ export class Whereabouts {
       for (const [base, file] of byBase) found.set(base, file);
       isDone = looks >= (quiet ? MIN_LOOKS : MAX_LOOKS);
     }
-    return [...found.keys()].sort().map((base) => found.get(base)!);
+    return [...found.keys()].sort().flatMap((base) => [found.get(base)!, ...this.#twinsOf(found.get(base)!)]);
+  }
+
+  /** Other messages of the very same name but for folder or flags, as a careless restore leaves them; moved ones are no others. */
+  #twinsOf(file: FoundFile): FoundFile[] {
+    const twins = this.#last?.twins.get(file.parsed.base) ?? [];
+    const own = twins.length === 0 ? undefined : this.#inodeOf(file);
+    // It was moved, and its twin is it.
+    if (own === undefined) return [];
+    const inodes = new Set([own]);
+    return twins.filter((twin) => {
+      const inode = this.#inodeOf(twin);
+      if (inode === undefined || inodes.has(inode)) return false;
+      inodes.add(inode);
+      return true;
+    });
+  }
+
+  #inodeOf(place: MessagePlace): bigint | undefined {
+    return lstatSync(this.pathOf(place), { bigint: true, throwIfNoEntry: false })?.ino;
   }
 
   /**
@@ -93,9 +114,17 @@ export class Whereabouts {
     const inCur = await unlessAbsent(readdir(join(this.#maildir, 'cur')), []);
     const files = unite(inNew, inCur);
     const stamps = this.#stamps();
+    const byBase = new Map<string, FoundFile>();
+    const twins = new Map<string, FoundFile[]>();
+    for (const file of files) {
+      const { base } = file.parsed;
+      if (!byBase.has(base)) byBase.set(base, file);
+      else twins.set(base, [...(twins.get(base) ?? []), file]);
+    }
     this.#last = {
-      byBase: new Map(files.map((file) => [file.parsed.base, file])),
+      byBase,
       byUnique: new Map(files.map((file) => [file.parsed.unique, file])),
+      twins,
       stamps,
       quiet: areSame(before, stamps),
     };
@@ -118,7 +147,7 @@ function areSame(some: readonly FolderStamp[], others: readonly FolderStamp[]): 
 async function openRegular(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;
   try {
-    file = await open(path, READ_ONLY | constants.O_NOFOLLOW);
+    file = await open(path, READ_ONLY);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw new Error('no regular file', { cause: error });
