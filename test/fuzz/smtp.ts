@@ -182,7 +182,9 @@ function endOfHeader(text: string): number {
 }
 
 function check(kit: Kit, output: RecordingOutput, dialog: Dialog): void {
-  if (!/^(?:\d{3}(?:-[\x20-\x7e]{0,508}\r\n\d{3})* [\x20-\x7e]{0,508}\r\n)*$/.test(output.text))
+  // VRFY with SMTPUTF8 may be told an address in UTF-8 (RFC 6531 §3.7.4.2), and nothing else may.
+  const ascii = output.text.replaceAll(/(?<=^250 2\.1\.5 <)[\x20-\x7e\x80-\xff]{1,500}(?=>\r$)/gm, 'address');
+  if (!/^(?:\d{3}(?:-[\x20-\x7e]{0,508}\r\n\d{3})* [\x20-\x7e]{0,508}\r\n)*$/.test(ascii))
     throw new Error(`badly formed: ${output.text}`);
   checkEnhancedCodes(output.text);
   const failure = kit.logged.find((line) => line.event === 'smtp.failed' || line.event === 'smtp.accept-failed');

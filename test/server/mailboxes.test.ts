@@ -47,10 +47,10 @@ test('mail that is older than it is kept goes away, and EXPIRE says so', async (
   former.remove();
 });
 
-test('a full mailbox is told at RCPT, and at the delivery of what came before it was known', async () => {
+test('a full mailbox is told at RCPT, at the end of what told no size, and at the delivery of what others had room for', async () => {
   const log = new ServerLog();
   server = await startPosthorn({
-    users: { alice: 'secret' },
+    users: { alice: 'secret', bob: 'secret' },
     config: { throughput: ONE_THREAD, mailboxes: { quotaBytes: '2KiB', whenFull: 'reject' } },
     onLog: log.read,
   });
@@ -70,8 +70,15 @@ test('a full mailbox is told at RCPT, and at the delivery of what came before it
     ['RSET', '250'],
   ]);
   // Without SIZE nobody knows until it is there.
+  expect(await sendMessage(talk, 'alice@example.test', 'y'.repeat(950))).toMatch(/^552 5\.2\.2/);
   const failed = log.next('delivery.failed', ({ reply }) => String(reply).startsWith('550 5.2.2'));
-  expect(await sendMessage(talk, 'alice@example.test', 'y'.repeat(950))).toMatch(/^250/);
+  await sayAll(talk, [
+    ['MAIL FROM:<a@elsewhere.test>', '250'],
+    ['RCPT TO:<alice@example.test>', '250'],
+    ['RCPT TO:<bob@example.test>', '250'],
+    ['DATA', '354'],
+    [`Subject: x\r\n\r\n${'y'.repeat(950)}\r\n.`, '250'],
+  ]);
   await failed;
   expect(await waitForMail(server, 'alice', 2)).toBe(2);
   await sayAll(talk, [['QUIT', '221']]);
