@@ -1,6 +1,7 @@
 /**
  * The one gate that every way to log in goes through: asks the throttle first, counts what failed, and lets each failure
  * wait, so that guessing is slow for a client that asks one at a time. Used by the authenticators of this room.
+ * The throttle is asked again at the end: of many tries begun at once, each was allowed when none of them had failed yet.
  * What is counted is the login as the client gave it, in one spelling, and not the user it leads to: a name and an address
  * that are locked out together would tell that they are one user's, and so that there is one.
  */
@@ -35,13 +36,14 @@ export class LoginGate {
   }
 
   /**
-   * Counts how a try ended.
+   * Counts how a try ended, unless others have reached the limit since it began: then its end, good or bad, tells nothing.
    * @param user who it was shown to be; undefined: it failed.
    * @param login as for `allows`.
    * @param spentMs what the check has taken: a failure waits so much less, so that its time tells nothing of the user.
    * @returns its result: a success at once, a failure late.
    */
   conclude(user: string | undefined, login: string, clientAddress: string, spentMs = 0): Promise<LoginResult> {
+    if (!this.allows(login, clientAddress)) return Promise.resolve(THROTTLED);
     const nowMs = this.#clock.monotonic();
     if (user !== undefined) {
       this.#throttle.succeeded(loginKey(login), clientAddress, nowMs);

@@ -95,6 +95,17 @@ describe('a verified login', () => {
     expect(await authenticator.check('alice', 'other', CLIENT)).toMatchObject({ ok: false });
   });
 
+  it('is none when the user was taken out, or got another password, while it was computed', async () => {
+    const { authenticator, users } = rig();
+    const begun = [authenticator.check('alice', 'secret', CLIENT), authenticator.check('alice@example.org', 'secret', CLIENT)];
+    users.delete('alice');
+    for (const result of await Promise.all(begun)) expect(result).toEqual({ ok: false, why: 'credentials' });
+    users.set('alice', { name: 'alice', passwordHash: secretHash, addresses: [] });
+    const next = authenticator.check('alice', 'secret', CLIENT);
+    users.set('alice', { name: 'alice', passwordHash: otherHash, addresses: [] });
+    expect(await next).toEqual({ ok: false, why: 'credentials' });
+  });
+
   it('is worth nothing once its user is not in the list of the source any more', async () => {
     const { authenticator, users } = rig({}, { verify: async () => true });
     users.set('carol', { name: 'carol', elsewhere: true, addresses: [] });
@@ -156,6 +167,18 @@ describe('guessing', () => {
       expect(await authenticator.check(`u${guess}`, 'x', CLIENT)).toEqual({ ok: false, why: 'credentials' });
       time.now += 5_001;
     }
+  });
+
+  // Each of many tries begun at once was allowed, since none had failed yet: 29 failed, and the 30th logged in.
+  it('by tries that are all begun at once gets no more than the limit', async () => {
+    const { authenticator, counted } = rig({ maxFailuresPerClient: 3, maxFailuresPerUser: 1000, maxComputing: 2 });
+    const guesses = Array.from({ length: 20 }, (_, guess) => authenticator.check('alice', `x${guess}`, CLIENT));
+    const last = authenticator.check('alice', 'secret', CLIENT);
+    const whys = (await Promise.all(guesses)).map((result) => (result.ok ? 'ok' : result.why));
+    expect(whys).toEqual([...Array(3).fill('credentials'), ...Array(17).fill('throttled')]);
+    expect(await last).toEqual({ ok: false, why: 'throttled' });
+    expect(counted.get('auth.failures')).toBe(3);
+    expect(await authenticator.check('alice', 'secret', '198.51.100.1')).toMatchObject({ ok: true });
   });
 
   it('throttles a user who does not exist as one who does', async () => {

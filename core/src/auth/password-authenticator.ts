@@ -85,6 +85,9 @@ interface Attempt {
   readonly source: Pick<UserSource, 'verify'> | undefined;
 }
 
+/** `failed`: it cannot be told now. */
+type Match = boolean | 'failed';
+
 /** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
@@ -182,8 +185,8 @@ class PasswordAuthenticator implements Authenticator {
     const computed =
       fromClient < this.#limits.maxPendingPerClient
         ? source === undefined
-          ? this.#turnstile.run(() => this.#matches(user?.name ?? name, password, storedHash))
-          : this.#asking.run(() => this.#verified(source, user?.name ?? name, password))
+          ? this.#turnstile.run(() => this.#inTurn(attempt, () => this.#matches(user?.name ?? name, password, storedHash)))
+          : this.#asking.run(() => this.#inTurn(attempt, () => this.#verified(source, user?.name ?? name, password)))
         : undefined;
     if (computed === undefined) {
       this.#options.counters.add('auth.busy');
@@ -191,7 +194,7 @@ class PasswordAuthenticator implements Authenticator {
     }
     this.#pendingByClient.set(network, fromClient + 1);
     const startedAtMs = this.#options.clock.monotonic();
-    const result = computed.then((match): LoginResult | Promise<LoginResult> => {
+    const result = computed.then((match) => {
       this.#pending.delete(key);
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
@@ -202,16 +205,29 @@ class PasswordAuthenticator implements Authenticator {
     return result;
   }
 
-  #conclude(attempt: Attempt, match: boolean | 'failed', startedAtMs: number): LoginResult | Promise<LoginResult> {
+  async #conclude(attempt: Attempt, match: Match, startedAtMs: number): Promise<LoginResult> {
     if (match === 'failed') return THROTTLED;
-    const { name, user, source, digest, clientAddress } = attempt;
+    const { name, digest, clientAddress } = attempt;
     const nowMs = this.#options.clock.monotonic();
-    const proven = match && (user?.passwordHash !== undefined || source !== undefined) ? user?.name : undefined;
-    if (proven !== undefined) this.#remembered.add(proven, digest, nowMs);
-    return this.#gate.conclude(proven, name, clientAddress, nowMs - startedAtMs);
+    const proven = match && this.#stands(attempt) ? attempt.user?.name : undefined;
+    const result = await this.#gate.conclude(proven, name, clientAddress, nowMs - startedAtMs);
+    if (result.ok) this.#remembered.add(result.user, digest, nowMs);
+    return result;
   }
 
-  async #verified(source: Pick<UserSource, 'verify'>, name: string, password: string): Promise<boolean | 'failed'> {
+  /** Is the user who began this still there, with the same password? A queue may outlast a reload. */
+  #stands({ name, user, storedHash, source }: Attempt): boolean {
+    const now = this.#options.findUser(name);
+    if (user === undefined || now?.name !== user.name) return false;
+    return source === undefined ? now.passwordHash === storedHash : now.elsewhere === true;
+  }
+
+  /** What waited while others failed is not worth its work any more. */
+  async #inTurn({ name, clientAddress }: Attempt, work: () => Promise<Match>): Promise<Match> {
+    return this.#gate.allows(name, clientAddress) ? await work() : 'failed';
+  }
+
+  async #verified(source: Pick<UserSource, 'verify'>, name: string, password: string): Promise<Match> {
     try {
       return await source.verify(name, password);
     } catch (error) {
@@ -220,7 +236,7 @@ class PasswordAuthenticator implements Authenticator {
     }
   }
 
-  async #matches(name: string, password: string, storedHash: string): Promise<boolean | 'failed'> {
+  async #matches(name: string, password: string, storedHash: string): Promise<Match> {
     try {
       return await verifyPassword(password, storedHash);
     } catch (error) {

@@ -13,8 +13,9 @@ const BOB: User = { name: 'bob', addresses: [], certificates: [FINGERPRINT] };
 function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
   const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0, with: () => log };
   const waits: { delayMs: number; end: () => void }[] = [];
+  const users = new Set([ALICE, BOB]);
   const authenticator = createAuthenticator({
-    findUser: (name) => [ALICE, BOB].find((user) => user.name === name || user.addresses.includes(name)),
+    findUser: (name) => [...users].find((user) => user.name === name || user.addresses.includes(name)),
     findHolder: (fingerprint256) => [ALICE, BOB].find((user) => user.certificates?.includes(fingerprint256)),
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
@@ -24,7 +25,7 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
     counters: { add: () => undefined },
     limits: { failureDelayMs: 0, ...limits },
   });
-  return { authenticator, waits };
+  return { authenticator, users, waits };
 }
 
 it('a secret is asked for by name, and nobody has the one that stands in for it', async () => {
@@ -116,6 +117,32 @@ it('every way to log in counts towards the same lock-out', async () => {
   expect(await authenticator.checkCertificate({ subjectAltNames: [], fingerprint256: '' }, 'bob', CLIENT)).toMatchObject({
     why: 'throttled',
   });
+});
+
+// The gate was asked at the first message alone: 24 of 25 exchanges begun together failed, and the last one logged in.
+it('exchanges of SCRAM that were begun before the limit was reached end at it', async () => {
+  const { authenticator } = rig({ maxFailuresPerClient: 3, maxFailuresPerUser: 1000 });
+  const logins = Array.from({ length: 6 }, () => authenticator.scram('alice', CLIENT));
+  const ends = await Promise.all(logins.map(async (login, at) => (login.ok ? await login.conclude(at === 5) : login)));
+  expect(ends.map((end) => (end.ok ? 'ok' : end.why))).toEqual([...Array(3).fill('credentials'), ...Array(3).fill('throttled')]);
+});
+
+it('a proof is good for a user who is still there, with the same keys', async () => {
+  const { authenticator, users } = rig();
+  const begin = () => {
+    const login = authenticator.scram('alice', CLIENT);
+    if (!login.ok) throw new Error(login.why);
+    return login;
+  };
+  const [gone, changed, kept] = [begin(), begin(), begin()];
+  users.delete(ALICE);
+  expect(await gone.conclude(true)).toEqual({ ok: false, why: 'credentials' });
+  const other = { ...ALICE, scram: formatScramKeys(await makeScramKeys('another', undefined, 4096)) };
+  users.add(other);
+  expect(await changed.conclude(true)).toEqual({ ok: false, why: 'credentials' });
+  users.delete(other);
+  users.add({ ...ALICE });
+  expect(await kept.conclude(true)).toEqual({ ok: true, user: 'alice' });
 });
 
 it('a failure waits for its answer, whoever it was tried for; a success does not', async () => {

@@ -49,7 +49,12 @@ export class Proofs {
     return {
       ok: true,
       keys: known ?? this.#nobodysKeys(name),
-      conclude: (proven) => this.#gate.conclude(proven && known !== undefined ? user?.name : undefined, name, clientAddress),
+      conclude: (proven) => {
+        // Whoever begins may take his time: the user may be gone by now, or have other keys.
+        const now = this.#findUser(name);
+        const stands = known !== undefined && now?.name === user?.name && now?.scram === user?.scram;
+        return this.#gate.conclude(proven && stands ? user?.name : undefined, name, clientAddress);
+      },
     };
   }
 
