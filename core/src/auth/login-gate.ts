@@ -44,16 +44,22 @@ export class LoginGate {
    */
   conclude(user: string | undefined, login: string, clientAddress: string, spentMs = 0): Promise<LoginResult> {
     if (!this.allows(login, clientAddress)) return Promise.resolve(THROTTLED);
-    const nowMs = this.#clock.monotonic();
-    if (user !== undefined) {
-      this.#throttle.succeeded(loginKey(login), clientAddress, nowMs);
-      this.#counters.add('auth.verified');
-      return Promise.resolve({ ok: true, user });
-    }
-    this.#throttle.failed(loginKey(login), clientAddress, nowMs);
+    if (user !== undefined) return Promise.resolve(this.#succeed(user, login, clientAddress, 'auth.verified'));
+    this.#throttle.failed(loginKey(login), clientAddress, this.#clock.monotonic());
     this.#counters.add('auth.failures');
     const delayMs = Math.max(0, this.#failureDelayMs() - spentMs);
     if (delayMs === 0) return Promise.resolve(WRONG);
     return new Promise((resolve) => this.#clock.after(delayMs, () => resolve(WRONG)));
+  }
+
+  /** A login that is remembered: a success like any other, for the trust in the client and the failures before it. */
+  recognise(user: string, login: string, clientAddress: string): LoginResult {
+    return this.#succeed(user, login, clientAddress, 'auth.remembered');
+  }
+
+  #succeed(user: string, login: string, clientAddress: string, counter: string): LoginResult {
+    this.#throttle.succeeded(loginKey(login), clientAddress, this.#clock.monotonic());
+    this.#counters.add(counter);
+    return { ok: true, user };
   }
 }

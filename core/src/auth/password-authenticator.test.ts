@@ -95,6 +95,20 @@ describe('a verified login', () => {
     expect(await authenticator.check('alice', 'other', CLIENT)).toMatchObject({ ok: false });
   });
 
+  // It counted for nothing: the client's trust stayed lost, the user's failures stayed, and one guess of another locked him out.
+  it('counts as a success each time it is remembered', async () => {
+    const { authenticator } = rig({ maxFailuresPerUser: 6, maxFailuresPerClient: 1000, maxFailuresTrusted: 5 });
+    await authenticator.check('alice', 'secret', CLIENT);
+    for (let slip = 0; slip < 5; slip++) await authenticator.check('alice', `slip${slip}`, CLIENT);
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+    expect(await authenticator.check('alice', 'secret', '203.0.113.9')).toMatchObject({ ok: true });
+    for (let guess = 0; guess < 6; guess++) await authenticator.check('alice', `x${guess}`, `198.51.100.${guess}`);
+    expect(await authenticator.check('alice', 'secret', '198.51.100.99')).toEqual({ ok: false, why: 'throttled' });
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+    // He came from here for the first time while he was remembered.
+    expect(await authenticator.check('alice', 'secret', '203.0.113.9')).toMatchObject({ ok: true });
+  });
+
   it('is none when the user was taken out, or got another password, while it was computed', async () => {
     const { authenticator, users } = rig();
     const begun = [authenticator.check('alice', 'secret', CLIENT), authenticator.check('alice@example.org', 'secret', CLIENT)];

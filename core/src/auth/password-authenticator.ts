@@ -158,7 +158,7 @@ class PasswordAuthenticator implements Authenticator {
 
   check(name: string, password: string, clientAddress: string): Promise<LoginResult> {
     if (name.length > MAX_NAME_LENGTH || password.length > MAX_PASSWORD_LENGTH) return Promise.resolve(WRONG);
-    const { clock, counters, findUser } = this.#options;
+    const { clock, findUser } = this.#options;
     if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
     const user = findUser(name);
     // Whoever is not known might be so to the source: its answer and its time are the same for all it does not know.
@@ -167,8 +167,7 @@ class PasswordAuthenticator implements Authenticator {
     const digest = this.#remembered.digest(user?.name ?? name, storedHash, password);
     // Nobody is remembered who is not there any more.
     if (user !== undefined && this.#remembered.has(user.name, digest, clock.monotonic())) {
-      counters.add('auth.remembered');
-      return Promise.resolve({ ok: true, user: user.name });
+      return Promise.resolve(this.#gate.recognise(user.name, name, clientAddress));
     }
     return this.#verifyOnce({ name, password, user, storedHash, digest, clientAddress, source });
   }
