@@ -34,12 +34,14 @@ export function createTestAuthenticator({ names, password, throttled, forms }: T
   return {
     forms: { ...NO_FORMS, ...forms },
     nonce: () => '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0',
-    check: async (name, given) => login(name, names.includes(name) && given === password),
+    check: async (name, given, _client, actAs = name) =>
+      login(name, names.includes(name) && given === password && actAs.toLowerCase() === name),
     checkSecret: async (name, _client, matches) => login(name, matches('pencil') && name === 'user'),
-    scram: (name) => {
+    scram: (name, _client, actAs = name) => {
       const refused = known(name);
       if (refused !== undefined && !refused.ok) return refused;
-      return { ok: true, keys: PENCIL, conclude: async (proven) => login(name, proven && name === 'user') };
+      const isUser = name === 'user' && actAs.toLowerCase() === name;
+      return { ok: true, keys: PENCIL, conclude: async (proven) => login(name, proven && isUser) };
     },
     checkCertificate: async ({ subjectAltNames, fingerprint256 }, actAs) => {
       const user = subjectAltNames.includes('email:user@example.org') && fingerprint256 === FINGERPRINT ? 'user' : '';

@@ -36,13 +36,15 @@ export interface ScramLogin {
 
 export interface Authenticator {
   readonly forms: LoginForms;
-  check(name: string, password: string, clientAddress: string): Promise<LoginResult>;
+  /** @param actAs whom the client wants to be: any name or address of the same user; undefined: whoever `name` is. */
+  check(name: string, password: string, clientAddress: string, actAs?: string): Promise<LoginResult>;
   /**
    * For CRAM-MD5 and APOP.
    * @param matches called once, with the user's secret or with one that nobody has; compares in constant time.
    */
   checkSecret(name: string, clientAddress: string, matches: (secret: string) => boolean): Promise<LoginResult>;
-  scram(name: string, clientAddress: string): ScramLogin | LoginRefusal;
+  /** @param actAs as for `check`; one that is not the user's own fails at the end, as a wrong proof does. */
+  scram(name: string, clientAddress: string, actAs?: string): ScramLogin | LoginRefusal;
   /** @param actAs user that the client wants to be; undefined: whoever the certificate is of. */
   checkCertificate(certificate: ClientCertificate, actAs: string | undefined, clientAddress: string): Promise<LoginResult>;
   /** @param actAs as for `checkCertificate`. Rejects when the identity provider cannot be asked. */

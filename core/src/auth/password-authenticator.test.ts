@@ -41,6 +41,25 @@ describe('a login', () => {
     expect(await authenticator.check('alice@example.org', 'secret', CLIENT)).toEqual({ ok: true, user: 'alice' });
   });
 
+  // PLAIN compared the identities byte by byte and refused at once: `ALICE` was not let in as `alice`.
+  it('is for any name of the same user, and as another fails as a wrong password does', async () => {
+    const { authenticator, users, counted } = rig();
+    users.set('bob', { name: 'bob', passwordHash: otherHash, addresses: [] });
+    const as = (actAs: string, name = 'alice') => authenticator.check(name, 'secret', CLIENT, actAs);
+    // Once computed, and once remembered.
+    for (let times = 0; times < 2; times++) {
+      expect(await Promise.all([as('ALICE'), as('alice@example.org'), as('alice', 'alice@example.org'), as('bob')])).toEqual([
+        { ok: true, user: 'alice' },
+        { ok: true, user: 'alice' },
+        { ok: true, user: 'alice' },
+        { ok: false, why: 'credentials' },
+      ]);
+    }
+    expect(await as('nobody')).toEqual({ ok: false, why: 'credentials' });
+    expect(await as('nobody', 'nobody')).toEqual({ ok: false, why: 'credentials' });
+    expect(counted.get('auth.failures')).toBe(4);
+  });
+
   it('fails alike for a wrong password and an unknown user, after the same work', async () => {
     const { authenticator, counted } = rig();
     const wrong = await authenticator.check('alice', 'guess', CLIENT);

@@ -77,6 +77,7 @@ export interface AuthenticatorOptions {
 /** One password that somebody gave for a name. */
 interface Attempt {
   readonly name: string;
+  readonly actAs: string | undefined;
   readonly password: string;
   readonly user: User | undefined;
   readonly storedHash: string;
@@ -137,8 +138,8 @@ class PasswordAuthenticator implements Authenticator {
     return this.#proofs.secret(name, clientAddress, matches);
   }
 
-  scram(name: string, clientAddress: string): ScramLogin | LoginRefusal {
-    return this.#proofs.scram(name, clientAddress);
+  scram(name: string, clientAddress: string, actAs?: string): ScramLogin | LoginRefusal {
+    return this.#proofs.scram(name, clientAddress, actAs);
   }
 
   checkCertificate(certificate: ClientCertificate, actAs: string | undefined, clientAddress: string): Promise<LoginResult> {
@@ -152,11 +153,15 @@ class PasswordAuthenticator implements Authenticator {
     if (!this.#gate.allows(login, clientAddress)) return THROTTLED;
     const name = await bearer?.()?.(token);
     const user = name === undefined ? undefined : findUser(name)?.name;
-    const isWanted = actAs === undefined || findUser(actAs)?.name === user;
-    return await this.#gate.conclude(isWanted ? user : undefined, login, clientAddress);
+    return await this.#gate.conclude(this.#isSelf(user, actAs) ? user : undefined, login, clientAddress);
   }
 
-  check(name: string, password: string, clientAddress: string): Promise<LoginResult> {
+  /** RFC 4422 §3.4.1: nobody acts as somebody else, but everybody by whatever name is his. */
+  #isSelf(user: string | undefined, actAs: string | undefined): boolean {
+    return actAs === undefined || this.#options.findUser(actAs)?.name === user;
+  }
+
+  check(name: string, password: string, clientAddress: string, actAs?: string): Promise<LoginResult> {
     if (name.length > MAX_NAME_LENGTH || password.length > MAX_PASSWORD_LENGTH) return Promise.resolve(WRONG);
     const { clock, findUser } = this.#options;
     if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
@@ -165,18 +170,18 @@ class PasswordAuthenticator implements Authenticator {
     const source = user === undefined || user.elsewhere === true ? this.#options.source?.() : undefined;
     const storedHash = user?.passwordHash ?? (source === undefined ? this.#nobodysHash : 'elsewhere');
     const digest = this.#remembered.digest(user?.name ?? name, storedHash, password);
-    // Nobody is remembered who is not there any more.
-    if (user !== undefined && this.#remembered.has(user.name, digest, clock.monotonic())) {
+    // Nobody is remembered who is not there any more. Who wants to be another goes the whole way, and fails at its end.
+    if (user !== undefined && this.#isSelf(user.name, actAs) && this.#remembered.has(user.name, digest, clock.monotonic())) {
       return Promise.resolve(this.#gate.recognise(user.name, name, clientAddress));
     }
-    return this.#verifyOnce({ name, password, user, storedHash, digest, clientAddress, source });
+    return this.#verifyOnce({ name, actAs, password, user, storedHash, digest, clientAddress, source });
   }
 
   /** A client that opens ten connections at once pays for one computation. */
   #verifyOnce(attempt: Attempt): Promise<LoginResult> {
-    const { name, password, user, storedHash, source } = attempt;
+    const { name, actAs, password, user, storedHash, source } = attempt;
     const network = clientNetwork(attempt.clientAddress);
-    const key = `${network} ${attempt.digest.toString('base64')}`;
+    const key = `${network} ${attempt.digest.toString('base64')} ${actAs ?? ''}`;
     const underWay = this.#pending.get(key);
     if (underWay !== undefined) return underWay;
 
@@ -214,10 +219,10 @@ class PasswordAuthenticator implements Authenticator {
     return result;
   }
 
-  /** Is the user who began this still there, with the same password? A queue may outlast a reload. */
-  #stands({ name, user, storedHash, source }: Attempt): boolean {
+  /** Is the user who began this still there, with the same password, and himself? A queue may outlast a reload. */
+  #stands({ name, actAs, user, storedHash, source }: Attempt): boolean {
     const now = this.#options.findUser(name);
-    if (user === undefined || now?.name !== user.name) return false;
+    if (user === undefined || now?.name !== user.name || !this.#isSelf(user.name, actAs)) return false;
     return source === undefined ? now.passwordHash === storedHash : now.elsewhere === true;
   }
 

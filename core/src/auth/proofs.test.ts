@@ -69,6 +69,17 @@ it('equal salts tell nothing: names that differ in their domain alone have one, 
   expect(saltOf('alice')).not.toEqual(saltOf('nobody'));
 });
 
+it('a proof is for any name of the same user, and for nobody else', async () => {
+  const { authenticator } = rig();
+  const as = async (actAs: string) => {
+    const login = authenticator.scram('alice', CLIENT, actAs);
+    return login.ok ? await login.conclude(true) : login;
+  };
+  expect(await as('alice@example.org')).toEqual({ ok: true, user: 'alice' });
+  expect(await as('bob')).toEqual({ ok: false, why: 'credentials' });
+  expect(await as('nobody')).toEqual({ ok: false, why: 'credentials' });
+});
+
 it('a certificate is its user’s by an address or by its fingerprint', async () => {
   const { authenticator } = rig();
   const of = (names: string[], fingerprint256 = 'CD') => ({ subjectAltNames: names, fingerprint256 });

@@ -42,7 +42,7 @@ export class Proofs {
     return this.#gate.conclude(matched && user?.secret !== undefined ? user.name : undefined, name, clientAddress);
   }
 
-  scram(name: string, clientAddress: string): ScramLogin | LoginRefusal {
+  scram(name: string, clientAddress: string, actAs?: string): ScramLogin | LoginRefusal {
     if (!this.#gate.allows(name, clientAddress)) return THROTTLED;
     const user = this.#findUser(name);
     const known = user?.scram === undefined ? undefined : parseScramKeys(user.scram);
@@ -53,7 +53,8 @@ export class Proofs {
         // Whoever begins may take his time: the user may be gone by now, or have other keys.
         const now = this.#findUser(name);
         const stands = known !== undefined && now?.name === user?.name && now?.scram === user?.scram;
-        return this.#gate.conclude(proven && stands ? user?.name : undefined, name, clientAddress);
+        const isSelf = actAs === undefined || this.#findUser(actAs)?.name === user?.name;
+        return this.#gate.conclude(proven && stands && isSelf ? user?.name : undefined, name, clientAddress);
       },
     };
   }

@@ -156,6 +156,18 @@ describe('PLAIN', () => {
     expect(read('\0\u00ad\0secret')).toBeUndefined();
   });
 
+  it('leaves it to the authenticator whose the authorization identity is', async () => {
+    const asked: unknown[] = [];
+    const using = context();
+    const check: Authenticator['check'] = async (...args) => (asked.push(args), WRONG);
+    const noting = { ...using, authenticator: { ...using.authenticator, check } };
+    for (const actAs of ['', 'ALICE']) await start('PLAIN', `${actAs}\0alice\0secret`, noting);
+    expect(asked).toEqual([
+      ['alice', 'secret', '192.0.2.7', undefined],
+      ['alice', 'secret', '192.0.2.7', 'ALICE'],
+    ]);
+  });
+
   it('takes fields of 255 octets', () => {
     const long = 'é'.repeat(127) + 'x';
     expect(read(`${long}\0${long}\0${long}`)).toEqual({ actAs: long, name: long, password: long });

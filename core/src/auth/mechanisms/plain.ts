@@ -22,9 +22,7 @@ export const plain: SaslMechanism = {
       const credentials = readPlain(response);
       if (credentials === undefined) return malformed('not what PLAIN wants');
       const { actAs, name, password } = credentials;
-      if (actAs !== '' && actAs !== name)
-        return { is: 'failure', why: 'credentials', name, cause: 'wants to act as another user' };
-      return stepOf(await authenticator.check(name, password, clientAddress), name);
+      return stepOf(await authenticator.check(name, password, clientAddress, actAs === '' ? undefined : actAs), name);
     }),
 };
 

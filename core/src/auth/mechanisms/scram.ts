@@ -42,22 +42,22 @@ function scram(name: string, plus: boolean): SaslMechanism {
 }
 
 function begin(context: SaslContext, response: Buffer, plus: boolean): SaslStep {
-  const [all, header = '', flag, bindingName, actAs, clientFirstBare = '', rawName = '', clientNonce = ''] =
+  const [all, header = '', flag, bindingName, rawActAs, clientFirstBare = '', rawName = '', clientNonce = ''] =
     CLIENT_FIRST.exec(textOf(response) ?? '') ?? [];
   const written = nameOf(rawName);
-  if (all === undefined || written === undefined || clientNonce.length > MAX_NONCE_LENGTH)
+  const actAs = rawActAs === undefined ? undefined : saslPrepared(nameOf(rawActAs) ?? '');
+  if (all === undefined || written === undefined || actAs === '' || clientNonce.length > MAX_NONCE_LENGTH)
     return malformed('not a first message of SCRAM');
   const name = saslPrepared(written);
-  if (name === '' || Buffer.byteLength(name) > MAX_NAME_BYTES) return malformed('no name');
+  if ([name, actAs ?? name].some((one) => one === '' || Buffer.byteLength(one) > MAX_NAME_BYTES)) return malformed('no name');
   const refuse = (cause: string): SaslStep => ({ is: 'failure', why: 'credentials', name, cause });
-  if (actAs !== undefined && nameOf(actAs) !== written) return refuse('wants to act as another user');
   // RFC 5802 §6: it can bind channels and saw no PLUS, although we offer it: somebody between us took it away.
   if (flag === 'y' && offersPlus(context)) return refuse('channel binding was hidden from the client');
   if (plus !== (bindingName !== undefined))
     return malformed('channel binding belongs to PLUS, and PLUS to channel binding', name);
   const data = bindingName === undefined ? Buffer.alloc(0) : channelData(context.tls?.channelBinding, bindingName);
   if (data === undefined) return refuse(`no channel binding ${bindingName ?? ''} here`);
-  const login = context.authenticator.scram(name, context.clientAddress);
+  const login = context.authenticator.scram(name, context.clientAddress, actAs);
   if (!login.ok) return { is: 'failure', why: login.why, name };
   const { salt, iterations } = login.keys;
   const nonce = clientNonce + context.authenticator.nonce();
