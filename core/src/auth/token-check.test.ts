@@ -1,6 +1,7 @@
 import { exportJWK, exportSPKI, generateKeyPair, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { OauthConfig } from '@posthorn/config';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { systemClock as clock } from '../mail/system-clock.ts';
 import { createTokenCheck } from './token-check.ts';
 
 const ISSUER = 'https://id.example.org';
@@ -31,7 +32,7 @@ describe('signed tokens', async () => {
   const other = await generateKeyPair('ES256');
   const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' }] };
   const oauth = { ...BASE, jwks: `${ISSUER}/keys`, issuer: ISSUER, audience: 'mail' };
-  const check = createTokenCheck({ oauth, clientSecret: undefined, fetch: issuer(200, keys).fetch });
+  const check = createTokenCheck({ oauth, clientSecret: undefined, clock, fetch: issuer(200, keys).fetch });
 
   function token(claims: Record<string, unknown> = {}, key = privateKey, ends = '5m') {
     return new SignJWT({ iss: ISSUER, aud: 'mail', email: 'alice@example.org', ...claims })
@@ -45,7 +46,10 @@ describe('signed tokens', async () => {
     expect(await check(await token())).toBe('alice@example.org');
     // People choose their user name at some issuers: it is no second way in.
     expect(await check(await token({ username: 'bob' }))).toBe('alice@example.org');
-    expect(await check(await token({ email: '', username: 'bob' }))).toBe('bob');
+    for (const none of ['', null]) expect(await check(await token({ email: none, username: 'bob' }))).toBe('bob');
+    // A claim that is there says it alone, though it says nothing that can be read.
+    for (const odd of [['alice@example.org'], 7, {}, false])
+      expect(await check(await token({ email: odd, username: 'bob' }))).toBeUndefined();
     expect(await check(await token({ email_verified: false, username: 'bob' }))).toBeUndefined();
   });
   it('are nobody’s when they are another issuer’s, for another server, over, or signed by somebody else', async () => {
@@ -91,19 +95,48 @@ describe('signed tokens', async () => {
     const scoped = createTokenCheck({
       oauth: { ...oauth, scope: 'mail' },
       clientSecret: undefined,
+      clock,
       fetch: issuer(200, keys).fetch,
     });
     expect(await scoped(await token({ scope: 'openid mail' }))).toBe('alice@example.org');
     expect(await scoped(await token({ scope: 'openid email' }))).toBeUndefined();
     expect(await scoped(await token())).toBeUndefined();
   });
+  describe('whose key is here', () => {
+    afterEach(() => vi.useRealTimers());
+    // Ten forged ones at a time kept all others out, a timeout of the issuer long: a good token took 14.7 s.
+    it('do not wait for the issuer behind those that name another key', async () => {
+      const answers = [Promise.resolve(Response.json(keys))];
+      const issuerSays = Promise.withResolvers<Response>();
+      let asked = 0;
+      const slow = createTokenCheck({
+        oauth,
+        clientSecret: undefined,
+        clock,
+        fetch: async () => (asked++, (await answers.shift()) ?? (await issuerSays.promise)),
+      });
+      expect(await slow(await token())).toBe('alice@example.org');
+      // The issuer is asked for an unknown key again when some time has passed.
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+      const forged = await Promise.all(
+        Array.from({ length: 30 }, (_, kid) =>
+          new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: `forged ${kid}` }).sign(other.privateKey),
+        ),
+      );
+      const refused = Promise.all(forged.map(slow));
+      expect(await slow(await token())).toBe('alice@example.org');
+      issuerSays.resolve(Response.json(keys));
+      expect(await refused).toEqual(Array(30).fill(undefined));
+      expect(asked).toBe(2);
+    });
+  });
   it('cannot be checked while the keys cannot be had', async () => {
-    const down = createTokenCheck({ oauth, clientSecret: undefined, fetch: issuer(503, '').fetch });
+    const down = createTokenCheck({ oauth, clientSecret: undefined, clock, fetch: issuer(503, '').fetch });
     await expect(down(await token())).rejects.toThrow(/503/);
     const endless = issuer(200, { keys: [{ kty: 'x'.repeat(2_000_000) }] });
-    await expect(createTokenCheck({ oauth, clientSecret: undefined, fetch: endless.fetch })(await token())).rejects.toThrow(
-      /more than 1048576 bytes/,
-    );
+    await expect(
+      createTokenCheck({ oauth, clientSecret: undefined, clock, fetch: endless.fetch })(await token()),
+    ).rejects.toThrow(/more than 1048576 bytes/);
   });
 });
 
@@ -111,7 +144,7 @@ describe('introspection', () => {
   const oauth = { ...BASE, introspection: `${ISSUER}/introspect`, clientId: 'post:horn' };
   const check = (status: number, answer: unknown, over: Partial<OauthConfig> = {}) => {
     const { asked, fetch } = issuer(status, answer);
-    return { asked, result: createTokenCheck({ oauth: { ...oauth, ...over }, clientSecret: 's%t', fetch })('a.b/c+d==') };
+    return { asked, result: createTokenCheck({ oauth: { ...oauth, ...over }, clientSecret: 's%t', clock, fetch })('a.b/c+d==') };
   };
 
   it('asks with our name and the token, and takes the name from the answer', async () => {
@@ -126,6 +159,14 @@ describe('introspection', () => {
     expect(await check(200, { active: true, username: 'alice', aud: 'calendar' }, { audience: 'mail' }).result).toBeUndefined();
     expect(await check(200, { active: true, username: 'alice', aud: ['x', 'mail'] }, { audience: 'mail' }).result).toBe('alice');
     expect(await check(200, { active: true, username: 'alice', iss: 'x' }, { issuer: ISSUER }).result).toBeUndefined();
+  });
+  it('a token that is called active is nobody’s before it begins and after it ended, as the same answer says', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const said = (times: object) => check(200, { active: true, username: 'alice', ...times }).result;
+    for (const bad of [{ exp: now - 60 }, { nbf: now + 60 }, { exp: `${now - 60}` }, { exp: 'soon' }, { exp: 0 }])
+      expect(await said(bad), JSON.stringify(bad)).toBeUndefined();
+    for (const good of [{ exp: now + 60, nbf: now - 60 }, { exp: now - 20 }, { nbf: now + 20 }, { exp: null, nbf: null }])
+      expect(await said(good), JSON.stringify(good)).toBe('alice');
   });
   it.each([
     ['an error', 500, ''],

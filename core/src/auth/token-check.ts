@@ -3,8 +3,11 @@
  * the issuer (RFC 7662). Used by the authenticator. A token that is no good is nobody's; an issuer that cannot be asked,
  * or does not answer as it should, makes the check reject, so that the client is told to come back.
  */
-import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
+import { errors, jwtVerify } from 'jose';
 import type { OauthConfig } from '@posthorn/config';
+import type { Clock } from '../mail/clock.ts';
+import { answerText } from './answer-text.ts';
+import { createIssuerKeys } from './issuer-keys.ts';
 import type { BearerCheck } from './password-authenticator.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -13,14 +16,14 @@ export interface TokenCheckParts {
   /** What the file `clientSecretFile` holds. */
   readonly clientSecret: string | undefined;
   readonly fetch: typeof fetch;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** Signatures by a key that the issuer alone has. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 const CLOCK_TOLERANCE_S = 30;
 const MAX_ANSWER_BYTES = 64 * 1024;
-const MAX_KEYS_BYTES = 1024 * 1024;
-/** Questions at once and waiting. */
+/** Questions about tokens at once and waiting. */
 const MAX_ASKING = 10;
 const MAX_WAITING = 500;
 
@@ -30,16 +33,14 @@ type Claims = Readonly<Record<string, unknown>>;
 export function createTokenCheck(parts: TokenCheckParts): BearerCheck {
   const { oauth } = parts;
   const claimsOf = oauth.jwks === undefined ? introspection(parts) : signedTokens(parts, new URL(oauth.jwks));
-  const turnstile = new Turnstile(MAX_ASKING, MAX_WAITING);
   return async (token) => {
-    const claims = await turnstile.run(() => claimsOf(token));
-    if (claims === undefined) throw new Error('too many tokens wait to be checked');
+    const claims = await claimsOf(token);
     return claims === 'refused' ? undefined : nameIn(claims, oauth);
   };
 }
 
-function signedTokens({ oauth, fetch }: TokenCheckParts, jwks: URL): (token: string) => Promise<Claims | 'refused'> {
-  const keys = createRemoteJWKSet(jwks, { timeoutDuration: oauth.timeoutMs, [customFetch]: bounded(fetch) });
+function signedTokens({ oauth, fetch, clock }: TokenCheckParts, jwks: URL): (token: string) => Promise<Claims | 'refused'> {
+  const keys = createIssuerKeys(jwks, oauth.timeoutMs, fetch);
   const expected = {
     algorithms: ALGORITHMS,
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -49,21 +50,11 @@ function signedTokens({ oauth, fetch }: TokenCheckParts, jwks: URL): (token: str
   };
   return async (token) => {
     try {
-      return (await jwtVerify(token, keys, expected)).payload;
+      return (await jwtVerify(token, keys, { ...expected, currentDate: new Date(clock.now()) })).payload;
     } catch (error) {
       if (isTokensFault(error)) return 'refused';
       throw error;
     }
-  };
-}
-
-/** jose would read whatever comes. */
-function bounded(fetch: TokenCheckParts['fetch']): (url: string, options: RequestInit) => Promise<Response> {
-  return async (url, options) => {
-    const response = await fetch(url, options);
-    if (response.status === 200) return new Response(await textOf(response, MAX_KEYS_BYTES));
-    await response.body?.cancel();
-    throw new Error(`the keys of the issuer cannot be had: ${response.status}`);
   };
 }
 
@@ -82,7 +73,7 @@ function isTokensFault(error: unknown): boolean {
   ].some((fault) => error instanceof fault);
 }
 
-function introspection({ oauth, clientSecret, fetch }: TokenCheckParts): (token: string) => Promise<Claims | 'refused'> {
+function introspection({ oauth, clientSecret, fetch, clock }: TokenCheckParts): (token: string) => Promise<Claims | 'refused'> {
   const { introspection: url, clientId, issuer, audience, timeoutMs } = oauth;
   if (url === undefined) throw new TypeError('auth.oauth has neither jwks nor introspection');
   const credentials = `${encodeURIComponent(clientId ?? '')}:${encodeURIComponent(clientSecret ?? '')}`;
@@ -91,16 +82,27 @@ function introspection({ oauth, clientSecret, fetch }: TokenCheckParts): (token:
     'content-type': 'application/x-www-form-urlencoded',
     ...(clientId === undefined ? {} : { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
   };
-  return async (token) => {
+  const ask = async (token: string): Promise<Claims> => {
     const body = new URLSearchParams({ token, token_type_hint: 'access_token' }).toString();
     const signal = AbortSignal.timeout(timeoutMs);
     const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
-    const claims = await claimsIn(response);
-    if (claims['active'] !== true) return 'refused';
+    return await claimsIn(response);
+  };
+  const turnstile = new Turnstile(MAX_ASKING, MAX_WAITING);
+  return async (token) => {
+    const claims = await turnstile.run(() => ask(token));
+    if (claims === undefined) throw new Error('too many tokens wait to be checked');
+    if (claims['active'] !== true || !isInItsTime(claims, clock.now() / 1000)) return 'refused';
     if (issuer !== undefined && claims['iss'] !== issuer) return 'refused';
     const audiences = [claims['aud']].flat();
     return audience !== undefined && !audiences.includes(audience) ? 'refused' : claims;
   };
+}
+
+/** RFC 7662 §2.2: an issuer that calls a token active and past its end contradicts itself; it need not say either time. */
+function isInItsTime({ exp, nbf }: Claims, nowSeconds: number): boolean {
+  const hasBegun = nbf === undefined || nbf === null || Number(nbf) <= nowSeconds + CLOCK_TOLERANCE_S;
+  return hasBegun && (exp === undefined || exp === null || Number(exp) > nowSeconds - CLOCK_TOLERANCE_S);
 }
 
 async function claimsIn(response: Response): Promise<Claims> {
@@ -108,21 +110,9 @@ async function claimsIn(response: Response): Promise<Claims> {
     await response.body?.cancel();
     throw new Error(`the introspection endpoint said ${response.status}`);
   }
-  const answer: unknown = JSON.parse(await textOf(response, MAX_ANSWER_BYTES));
+  const answer: unknown = JSON.parse(await answerText(response, MAX_ANSWER_BYTES));
   if (typeof answer !== 'object' || answer === null) throw new Error('the introspection endpoint did not say an object');
   return answer as Claims;
-}
-
-/** @throws Error for more than so many bytes */
-async function textOf(response: Response, maxBytes: number): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const piece of response.body ?? []) {
-    sizeBytes += piece.length;
-    if (sizeBytes > maxBytes) throw new Error(`more than ${maxBytes} bytes came from ${response.url}`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }
 
 /** The first claim that is there says it alone: where people choose their user name, it must not help beside an address. */
@@ -130,7 +120,8 @@ function nameIn(claims: Claims, { claims: wanted, scope }: OauthConfig): string 
   if (scope !== undefined && !scopesOf(claims['scope']).includes(scope)) return undefined;
   for (const claim of wanted) {
     const value = claims[claim];
-    if (typeof value !== 'string' || value === '') continue;
+    if (value === undefined || value === null || value === '') continue;
+    if (typeof value !== 'string') return undefined;
     // Whoever may write any address into his account must not become its owner here. Some issuers write booleans as text.
     return claim === 'email' && !isVerified(claims['email_verified']) ? undefined : value;
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '@posthorn/config';
 import type { BearerCheck } from '@posthorn/core/auth/password-authenticator';
+import { systemClock } from '@posthorn/core/mail/system-clock';
 import { DEFAULT_THROTTLE_LIMITS, type ThrottleLimits } from '@posthorn/core/auth/throttle';
 import { createTokenCheck } from '@posthorn/core/auth/token-check';
 import { shareOf } from '../threads.ts';
@@ -27,7 +28,7 @@ export function bearerCheckOf({ auth: { oauth } }: Config): BearerCheck | undefi
   if (oauth === null) return undefined;
   const file = oauth.clientSecretFile;
   const clientSecret = file === undefined ? undefined : secretIn(file);
-  return createTokenCheck({ oauth, clientSecret, fetch });
+  return createTokenCheck({ oauth, clientSecret, fetch, clock: systemClock });
 }
 
 function secretIn(file: string): string {
