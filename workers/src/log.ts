@@ -2,6 +2,7 @@
  * The log: pino behind core's Log. JSON lines, or a pretty form on a terminal. Lines are gathered and written a few
  * times a second, because a write for each line costs more than the line; warnings and errors go out at once.
  */
+import { causeText } from '@posthorn/core/observe/cause-text';
 import type { Log, LogFields } from '@posthorn/core/observe/log';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
@@ -22,6 +23,8 @@ export interface OwnedLog extends Log {
 
 const GATHER_BYTES = 8 * 1024;
 const FLUSH_MS = 250;
+/** Whoever logs a cause need not know what was thrown. */
+const serializers = { cause: (cause: unknown) => (cause instanceof Error ? causeText(cause) : cause) };
 
 /** @returns the root log of this thread. Nothing that it does throws, wherever its lines go. */
 export function createLog(options: LogOptions): OwnedLog {
@@ -29,10 +32,13 @@ export function createLog(options: LogOptions): OwnedLog {
   if (options.format === 'pretty' || (options.format === 'auto' && isTerminal)) {
     const { stream } = openLogOutput(0);
     const lines = pretty({ colorize: isTerminal, destination: stream, ignore: 'pid,hostname,slot,thread', singleLine: true });
-    return { ...wrap(pino({ level: options.level }, lines).child({ ...options.fields }), () => {}), flush: () => {} };
+    return {
+      ...wrap(pino({ level: options.level, serializers }, lines).child({ ...options.fields }), () => {}),
+      flush: () => {},
+    };
   }
   const output = openLogOutput(GATHER_BYTES);
-  const logger = pino({ level: options.level, base: { pid: process.pid, ...options.fields } }, output.stream);
+  const logger = pino({ level: options.level, serializers, base: { pid: process.pid, ...options.fields } }, output.stream);
   const timer = setInterval(() => {
     output.flush();
     const lines = output.takeLost();

@@ -235,7 +235,7 @@ class PasswordAuthenticator implements Authenticator {
     try {
       return await source.verify(name, password);
     } catch (error) {
-      this.#options.log.error('auth.source-failed', { cause: String(error) });
+      this.#options.log.error('auth.source-failed', { cause: error });
       return 'failed';
     }
   }
@@ -250,7 +250,7 @@ class PasswordAuthenticator implements Authenticator {
         const answer = await this.#matches(name, password, this.#nobodysHash);
         return answer === 'failed' ? answer : false;
       }
-      this.#options.log.error('auth.failed', { user: name, cause: String(error) });
+      this.#options.log.error('auth.failed', { user: name, cause: error });
       return 'failed';
     }
   }
