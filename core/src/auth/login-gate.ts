@@ -47,14 +47,23 @@ export class LoginGate {
     if (user !== undefined) return Promise.resolve(this.#succeed(user, login, clientAddress, 'auth.verified'));
     this.#throttle.failed(loginKey(login), clientAddress, this.#clock.monotonic());
     this.#counters.add('auth.failures');
-    const delayMs = Math.max(0, this.#failureDelayMs() - spentMs);
-    if (delayMs === 0) return Promise.resolve(WRONG);
-    return new Promise((resolve) => this.#clock.after(delayMs, () => resolve(WRONG)));
+    return this.#late(WRONG, spentMs);
+  }
+
+  /** A try of which nothing could be told now: not counted, but answered no sooner than a failure. @param spentMs as for `conclude`. */
+  putOff(spentMs: number): Promise<LoginResult> {
+    return this.#late(THROTTLED, spentMs);
   }
 
   /** A login that is remembered: a success like any other, for the trust in the client and the failures before it. */
   recognise(user: string, login: string, clientAddress: string): LoginResult {
     return this.#succeed(user, login, clientAddress, 'auth.remembered');
+  }
+
+  #late(result: LoginResult, spentMs: number): Promise<LoginResult> {
+    const delayMs = Math.max(0, this.#failureDelayMs() - spentMs);
+    if (delayMs === 0) return Promise.resolve(result);
+    return new Promise((resolve) => this.#clock.after(delayMs, () => resolve(result)));
   }
 
   #succeed(user: string, login: string, clientAddress: string, counter: string): LoginResult {

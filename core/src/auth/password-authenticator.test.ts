@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { User } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import { hashPassword } from './password.ts';
@@ -19,20 +19,25 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, source?: Pick<UserSource
   const users = new Map<string, User>([['alice', { name: 'alice', passwordHash: secretHash, addresses: [] }]]);
   const counted = new Map<string, number>();
   const logged: string[] = [];
+  const waits: { delayMs: number; end: () => void }[] = [];
   const time = { now: 1000 };
   const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: (event) => void logged.push(event), with: () => log };
   const authenticator = createAuthenticator({
     findUser: (name) => users.get(name.toLowerCase()) ?? (name === 'alice@example.org' ? users.get('alice') : undefined),
     findHolder: () => undefined,
     source: () => source,
-    clock: { now: () => time.now, monotonic: () => time.now, after: () => () => undefined },
+    clock: {
+      now: () => time.now,
+      monotonic: () => time.now,
+      after: (delayMs, then) => (waits.push({ delayMs, end: then }), () => undefined),
+    },
     log,
     counters: { add: (name, by = 1) => void counted.set(name, (counted.get(name) ?? 0) + by) },
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
     limits: { failureDelayMs: 0, ...limits },
   });
-  return { authenticator, users, counted, logged, time };
+  return { authenticator, users, counted, logged, time, waits };
 }
 
 describe('a login', () => {
@@ -152,6 +157,47 @@ describe('a verified login', () => {
     const results = await Promise.all(Array.from({ length: 10 }, () => authenticator.check('alice', 'secret', CLIENT)));
     expect(results.every((result) => result.ok)).toBe(true);
     expect(counted.get('auth.verified')).toBe(1);
+  });
+});
+
+describe('where some users are elsewhere', () => {
+  // Users of the file were answered after a second, while all others waited for the source, and told apart by that.
+  it('a wrong password waits for the source and for argon2id, whoever it is tried for', async () => {
+    const asked: { name: string; password: string; answer: (right: boolean) => void }[] = [];
+    const verify: UserSource['verify'] = (name, password) => new Promise((answer) => asked.push({ name, password, answer }));
+    const { authenticator, users, counted } = rig({}, { verify });
+    users.set('carol', { name: 'carol', elsewhere: true, addresses: [] });
+    for (const name of ['alice', 'carol', 'nobody']) {
+      let answered = false;
+      const tried = authenticator.check(name, 'guess', CLIENT).finally(() => (answered = true));
+      await vi.waitUntil(() => asked.length === 1, { timeout: 20_000 });
+      expect(answered).toBe(false);
+      const [question] = asked.splice(0);
+      // What was guessed for a user of the file is not told to the source.
+      if (name === 'alice') expect(`${question!.name} ${question!.password}`).not.toMatch(/alice|guess/);
+      question!.answer(false);
+      expect(await tried).toEqual({ ok: false, why: 'credentials' });
+    }
+    expect(counted.get('auth.failures')).toBe(3);
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toEqual({ ok: true, user: 'alice' });
+    expect(asked).toEqual([]);
+  });
+
+  it('and the source is down, a wrong password is answered alike for all, and the file’s own log in', async () => {
+    const gone = async () => await Promise.reject(new Error('gone'));
+    const { authenticator, users, counted, waits } = rig({ failureDelayMs: 1000 }, { verify: gone });
+    users.set('carol', { name: 'carol', elsewhere: true, addresses: [] });
+    for (const name of ['alice', 'carol', 'nobody']) {
+      const tried = authenticator.check(name, 'guess', CLIENT);
+      await vi.waitUntil(() => waits.length === 1, { timeout: 20_000 });
+      const [wait] = waits.splice(0);
+      expect(wait!.delayMs).toBe(1000);
+      wait!.end();
+      expect(await tried).toEqual({ ok: false, why: 'throttled' });
+    }
+    // A guess at the file's own is one, and counts.
+    expect(counted.get('auth.failures')).toBe(1);
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toEqual({ ok: true, user: 'alice' });
   });
 });
 

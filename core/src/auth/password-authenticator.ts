@@ -1,8 +1,7 @@
 /**
  * The Authenticator over users and argon2id. Made once for each thread by wiring, used by SMTP AUTH and POP3.
- * In this order: throttle, logins remembered, argon2id. An unknown user goes the whole way with a hash that nothing
- * matches, so that neither answer nor time tells who exists. An unusable stored hash or a failing computation is
- * logged and refused as wrong credentials or `throttled`; nothing here throws.
+ * In this order: throttle, logins remembered, password-judge.ts. An unknown user goes the whole way, so that neither
+ * answer nor time tells who exists. What the judge cannot tell is refused as `throttled`; nothing here throws.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { User } from '../directory/directory.ts';
@@ -15,10 +14,9 @@ import { createLedgerMemory, Ledger } from './ledger.ts';
 import { LoginGate, THROTTLED, WRONG } from './login-gate.ts';
 import { Proofs } from './proofs.ts';
 import { clientNetwork } from '../wire/client-network.ts';
-import { DEFAULT_PASSWORD_COST, formatPasswordHash, PasswordHashError, verifyPassword } from './password.ts';
+import { type Judgement, PasswordJudge } from './password-judge.ts';
 import { DEFAULT_THROTTLE_LIMITS, Throttle, type ThrottleLimits } from './throttle.ts';
 import type { UserSource } from './user-source.ts';
-import { Turnstile } from './turnstile.ts';
 import { VerifiedLogins } from './verified-logins.ts';
 
 export interface AuthenticatorLimits extends ThrottleLimits {
@@ -80,20 +78,14 @@ interface Attempt {
   readonly actAs: string | undefined;
   readonly password: string;
   readonly user: User | undefined;
-  readonly storedHash: string;
   readonly digest: Buffer;
   readonly clientAddress: string;
-  readonly source: Pick<UserSource, 'verify'> | undefined;
 }
-
-/** `failed`: it cannot be told now. */
-type Match = boolean | 'failed';
 
 /** Longer ones are refused before any work; RFC 4616 would allow more, nobody types more. */
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
 const OWN_BUCKETS = 256;
-const MAX_ASKING = 20;
 
 /** Makes an Authenticator with tables and a random key of its own. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -106,12 +98,9 @@ class PasswordAuthenticator implements Authenticator {
   readonly #remembered: VerifiedLogins;
   readonly #gate: LoginGate;
   readonly #proofs: Proofs;
-  readonly #turnstile: Turnstile;
-  /** Questions to the source wait for others, and take no thread of ours. */
-  readonly #asking: Turnstile;
+  readonly #judge: PasswordJudge;
   readonly #pending = new Map<string, Promise<LoginResult>>();
   readonly #pendingByClient = new Map<string, number>();
-  readonly #nobodysHash: string;
 
   constructor(options: AuthenticatorOptions, limits: AuthenticatorLimits) {
     this.#options = options;
@@ -121,9 +110,8 @@ class PasswordAuthenticator implements Authenticator {
     const throttle = new Throttle(today, options.ledger ?? new Ledger(createLedgerMemory(OWN_BUCKETS)));
     this.#gate = new LoginGate(throttle, options.clock, options.counters, () => today().failureDelayMs);
     this.#proofs = new Proofs(this.#gate, options.findUser, options.findHolder, options.stableKey);
-    this.#turnstile = new Turnstile(limits.maxComputing, limits.maxWaiting);
-    this.#asking = new Turnstile(MAX_ASKING, limits.maxWaiting);
-    this.#nobodysHash = formatPasswordHash({ ...DEFAULT_PASSWORD_COST, salt: randomBytes(16), hash: randomBytes(32) });
+    const { maxComputing, maxWaiting } = limits;
+    this.#judge = new PasswordJudge({ source: () => options.source?.(), log: options.log, maxComputing, maxWaiting });
   }
 
   get forms(): LoginForms {
@@ -166,92 +154,64 @@ class PasswordAuthenticator implements Authenticator {
     const { clock, findUser } = this.#options;
     if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
     const user = findUser(name);
-    // Whoever is not known might be so to the source: its answer and its time are the same for all it does not know.
-    const source = user === undefined || user.elsewhere === true ? this.#options.source?.() : undefined;
-    const storedHash = user?.passwordHash ?? (source === undefined ? this.#nobodysHash : 'elsewhere');
-    const digest = this.#remembered.digest(user?.name ?? name, storedHash, password);
+    const digest = this.#remembered.digest(user?.name ?? name, user?.passwordHash ?? 'none here', password);
     // Nobody is remembered who is not there any more. Who wants to be another goes the whole way, and fails at its end.
     if (user !== undefined && this.#isSelf(user.name, actAs) && this.#remembered.has(user.name, digest, clock.monotonic())) {
       return Promise.resolve(this.#gate.recognise(user.name, name, clientAddress));
     }
-    return this.#verifyOnce({ name, actAs, password, user, storedHash, digest, clientAddress, source });
+    return this.#verifyOnce({ name, actAs, password, user, digest, clientAddress });
   }
 
   /** A client that opens ten connections at once pays for one computation. */
   #verifyOnce(attempt: Attempt): Promise<LoginResult> {
-    const { name, actAs, password, user, storedHash, source } = attempt;
-    const network = clientNetwork(attempt.clientAddress);
+    const { name, actAs, password, user, clientAddress } = attempt;
+    const network = clientNetwork(clientAddress);
     const key = `${network} ${attempt.digest.toString('base64')} ${actAs ?? ''}`;
     const underWay = this.#pending.get(key);
     if (underWay !== undefined) return underWay;
 
     const fromClient = this.#pendingByClient.get(network) ?? 0;
-    const computed =
-      fromClient < this.#limits.maxPendingPerClient
-        ? source === undefined
-          ? this.#turnstile.run(() => this.#inTurn(attempt, () => this.#matches(user?.name ?? name, password, storedHash)))
-          : this.#asking.run(() => this.#inTurn(attempt, () => this.#verified(source, user?.name ?? name, password)))
-        : undefined;
-    if (computed === undefined) {
+    const question = {
+      name: user?.name ?? name,
+      password,
+      storedHash: user?.passwordHash,
+      // Whoever is not known might be so to the source: its answer and its time are the same for all it does not know.
+      elsewhere: user === undefined || user.elsewhere === true,
+      isAllowed: () => this.#gate.allows(name, clientAddress),
+    };
+    const judged = fromClient < this.#limits.maxPendingPerClient ? this.#judge.judge(question) : undefined;
+    if (judged === undefined) {
       this.#options.counters.add('auth.busy');
       return Promise.resolve(THROTTLED);
     }
     this.#pendingByClient.set(network, fromClient + 1);
     const startedAtMs = this.#options.clock.monotonic();
-    const result = computed.then((match) => {
+    const result = judged.then((judgement) => {
       this.#pending.delete(key);
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
       else this.#pendingByClient.set(network, left);
-      return this.#conclude(attempt, match, startedAtMs);
+      return this.#conclude(attempt, judgement, startedAtMs);
     });
     this.#pending.set(key, result);
     return result;
   }
 
-  async #conclude(attempt: Attempt, match: Match, startedAtMs: number): Promise<LoginResult> {
-    if (match === 'failed') return THROTTLED;
+  async #conclude(attempt: Attempt, judgement: Judgement, startedAtMs: number): Promise<LoginResult> {
     const { name, digest, clientAddress } = attempt;
     const nowMs = this.#options.clock.monotonic();
-    const proven = match && this.#stands(attempt) ? attempt.user?.name : undefined;
+    if (judgement === 'untold') return await this.#gate.putOff(nowMs - startedAtMs);
+    const proven = judgement === 'right' && this.#stands(attempt) ? attempt.user?.name : undefined;
     const result = await this.#gate.conclude(proven, name, clientAddress, nowMs - startedAtMs);
     if (result.ok) this.#remembered.add(result.user, digest, nowMs);
-    return result;
+    return judgement === 'wrong-untold' ? THROTTLED : result;
   }
 
   /** Is the user who began this still there, with the same password, and himself? A queue may outlast a reload. */
-  #stands({ name, actAs, user, storedHash, source }: Attempt): boolean {
+  #stands({ name, actAs, user }: Attempt): boolean {
     const now = this.#options.findUser(name);
     if (user === undefined || now?.name !== user.name || !this.#isSelf(user.name, actAs)) return false;
-    return source === undefined ? now.passwordHash === storedHash : now.elsewhere === true;
-  }
-
-  /** What waited while others failed is not worth its work any more. */
-  async #inTurn({ name, clientAddress }: Attempt, work: () => Promise<Match>): Promise<Match> {
-    return this.#gate.allows(name, clientAddress) ? await work() : 'failed';
-  }
-
-  async #verified(source: Pick<UserSource, 'verify'>, name: string, password: string): Promise<Match> {
-    try {
-      return await source.verify(name, password);
-    } catch (error) {
-      this.#options.log.error('auth.source-failed', { cause: error });
-      return 'failed';
-    }
-  }
-
-  async #matches(name: string, password: string, storedHash: string): Promise<Match> {
-    try {
-      return await verifyPassword(password, storedHash);
-    } catch (error) {
-      if (error instanceof PasswordHashError && storedHash !== this.#nobodysHash) {
-        this.#options.log.error('auth.unusable-hash', { user: name, cause: error.message });
-        // The same time as for everybody else, so that a broken entry does not tell that the user exists.
-        const answer = await this.#matches(name, password, this.#nobodysHash);
-        return answer === 'failed' ? answer : false;
-      }
-      this.#options.log.error('auth.failed', { user: name, cause: error });
-      return 'failed';
-    }
+    if (user.elsewhere === true) return now.elsewhere === true;
+    return user.passwordHash !== undefined && now.passwordHash === user.passwordHash;
   }
 }
