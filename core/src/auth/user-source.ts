@@ -18,7 +18,7 @@ export interface UserSource {
   list(): Promise<readonly SourceUser[]>;
   /**
    * @param name as in the list, or whatever a client said.
-   * @returns false for a wrong password and for an unknown name alike. Rejects when it cannot be told now; the login gets
+   * @returns false for a wrong password and for an unknown name alike, and after the same time. Rejects when it cannot be told now; the login gets
    *   a temporary refusal.
    */
   verify(name: string, password: string): Promise<boolean>;

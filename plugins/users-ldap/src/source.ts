@@ -3,8 +3,9 @@
  * entry can bind with it. A connection of its own for each question, with a deadline: nothing is held between them.
  * Rejects with the library's error when the directory cannot be asked, so that nobody is refused for that.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Client, InvalidCredentialsError, NoSuchObjectError } from 'ldapts';
+import { Client, InvalidCredentialsError, NoSuchObjectError, ResultCodeError } from 'ldapts';
 import { z, type SourceUser, type UserSource } from '@posthorn/sdk';
 
 export const ldapOptions = z.strictObject({
@@ -88,6 +89,19 @@ export function createLdapSource(options: LdapOptions): UserSource {
     });
   }
 
+  /** @param isNo which errors stand for a no; others reject. */
+  async function binds(dn: string, password: string, isNo: (error: unknown) => boolean): Promise<boolean> {
+    return await connected(async (client) => {
+      try {
+        await client.bind(dn, password);
+        return true;
+      } catch (error) {
+        if (isNo(error)) return false;
+        throw error;
+      }
+    });
+  }
+
   return {
     async list() {
       const found = await search(filter);
@@ -101,16 +115,17 @@ export function createLdapSource(options: LdapOptions): UserSource {
       // RFC 4513 §5.1.2: a bind without a password succeeds, and proves nothing.
       if (login === '' || password === '') return false;
       const [entry, ...more] = await search(`(&${filter}(${name}=${escaped(login)}))`);
-      if (entry === undefined || more.length > 0) return false;
-      return await connected(async (client) => {
-        try {
-          await client.bind(entry.dn, password);
-          return true;
-        } catch (error) {
-          if (error instanceof InvalidCredentialsError || error instanceof NoSuchObjectError) return false;
-          throw error;
-        }
-      });
+      if (entry === undefined || more.length > 0) {
+        // A bind takes its time, and would tell who exists: an unknown name has one too, which nobody can know the DN of.
+        const dn = `${name}=nobody-${randomBytes(8).toString('hex')},${base}`;
+        await binds(dn, randomBytes(16).toString('hex'), (error) => error instanceof ResultCodeError);
+        return false;
+      }
+      return await binds(
+        entry.dn,
+        password,
+        (error) => error instanceof InvalidCredentialsError || error instanceof NoSuchObjectError,
+      );
     },
   };
 }
