@@ -25,6 +25,7 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, source?: Pick<UserSource
   const authenticator = createAuthenticator({
     findUser: (name) => users.get(name.toLowerCase()) ?? (name === 'alice@example.org' ? users.get('alice') : undefined),
     findHolder: () => undefined,
+    knownSalts: () => undefined,
     source: () => source,
     clock: {
       now: () => time.now,

@@ -10,6 +10,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { ClientCertificate } from '../wire/session.ts';
 import type { Authenticator, LoginForms, LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
+import { KnownSalts } from './known-salts.ts';
 import { createLedgerMemory, Ledger } from './ledger.ts';
 import { LoginGate, THROTTLED, WRONG } from './login-gate.ts';
 import { Proofs } from './proofs.ts';
@@ -54,6 +55,8 @@ export interface AuthenticatorOptions {
   readonly findUser: (name: string) => User | undefined;
   /** The one user for whom a client certificate with this fingerprint is noted. */
   readonly findHolder: (fingerprint256: string) => User | undefined;
+  /** What SCRAM shows of today's users; undefined: there are none yet. */
+  readonly knownSalts: () => KnownSalts | undefined;
   /** What users can log in with, by today's configuration. */
   readonly forms: () => LoginForms;
   /** 32 secret bytes, the same for every thread and every start: see proofs.ts. */
@@ -86,6 +89,7 @@ interface Attempt {
 const MAX_PASSWORD_LENGTH = 1024;
 const MAX_NAME_LENGTH = 320;
 const OWN_BUCKETS = 256;
+const NO_SALTS = new KnownSalts([]);
 
 /** Makes an Authenticator with tables and a random key of its own. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -106,10 +110,11 @@ class PasswordAuthenticator implements Authenticator {
     this.#options = options;
     this.#limits = limits;
     this.#remembered = new VerifiedLogins(randomBytes(32), limits.rememberMs, limits.maxRemembered);
+    const { findUser, findHolder, stableKey } = options;
     const today = () => ({ ...limits, ...options.throttle?.() });
     const throttle = new Throttle(today, options.ledger ?? new Ledger(createLedgerMemory(OWN_BUCKETS)));
     this.#gate = new LoginGate(throttle, options.clock, options.counters, () => today().failureDelayMs);
-    this.#proofs = new Proofs(this.#gate, options.findUser, options.findHolder, options.stableKey);
+    this.#proofs = new Proofs(this.#gate, findUser, findHolder, () => options.knownSalts() ?? NO_SALTS, stableKey);
     const { maxComputing, maxWaiting } = limits;
     this.#judge = new PasswordJudge({ source: () => options.source?.(), log: options.log, maxComputing, maxWaiting });
   }

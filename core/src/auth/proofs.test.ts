@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import type { User } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
+import { loginKey } from '../wire/address-key.ts';
+import { KnownSalts } from './known-salts.ts';
 import { createAuthenticator, type AuthenticatorLimits, type BearerCheck } from './password-authenticator.ts';
 import { formatScramKeys, makeScramKeys, parseScramKeys } from './scram-keys.ts';
 
@@ -10,12 +12,14 @@ const scram = formatScramKeys(await makeScramKeys('secret', Buffer.from('salt of
 const ALICE: User = { name: 'alice', scram, secret: 'secret of alice', addresses: ['alice@example.org'] };
 const BOB: User = { name: 'bob', addresses: [], certificates: [FINGERPRINT] };
 
-function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck) {
+function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck, known: readonly User[] = [ALICE, BOB]) {
   const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0, with: () => log };
   const waits: { delayMs: number; end: () => void }[] = [];
-  const users = new Set([ALICE, BOB]);
+  const users = new Set(known);
+  const knownSalts = new KnownSalts(known);
   const authenticator = createAuthenticator({
-    findUser: (name) => [...users].find((user) => user.name === name || user.addresses.includes(name)),
+    findUser: (name) => [...users].find((user) => [user.name, ...user.addresses].some((one) => loginKey(one) === loginKey(name))),
+    knownSalts: () => knownSalts,
     findHolder: (fingerprint256) => [ALICE, BOB].find((user) => user.certificates?.includes(fingerprint256)),
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
@@ -49,24 +53,46 @@ it('an unknown user has a salt that stays, and that another installation does no
   };
   expect(keysOf('alice')).toEqual(parseScramKeys(scram));
   expect(keysOf('nobody')).toEqual(keysOf('nobody'));
-  expect(keysOf('nobody').salt).toHaveLength(16);
+  expect(keysOf('nobody').salt).toHaveLength(keysOf('alice').salt.length);
   expect(keysOf('nobody').salt).not.toEqual(keysOf('nobody2').salt);
   const login = authenticator.scram('nobody', CLIENT);
   expect(login.ok && (await login.conclude(true))).toEqual({ ok: false, why: 'credentials' });
 });
 
-it('equal salts tell nothing: names that differ in their domain alone have one, a user’s and those of nobody', () => {
-  const { authenticator } = rig();
+// `a.smith@example.org` had alice's salt and `a.smith@nowhere.invalid` another: one local part with two was a user's.
+it('a salt tells nobody: a local part has one at every domain, a user’s name and addresses and what is nobody’s', async () => {
+  const address = { ...ALICE, addresses: ['alice@example.org', 'A.Smith@example.org', '"odd one"@example.org'] };
+  const scramOfCarol = formatScramKeys(await makeScramKeys('secret', Buffer.from('salt of carol'), 4096));
+  const carol: User = { name: 'carol@example.org', scram: scramOfCarol, addresses: [] };
+  const { authenticator } = rig({}, undefined, [address, BOB, carol]);
   const saltOf = (name: string) => {
     const login = authenticator.scram(name, CLIENT);
     if (!login.ok) throw new Error(login.why);
     return [login.keys.iterations, Buffer.from(login.keys.salt).toString()];
   };
-  for (const local of ['alice', 'bob', 'nobody']) {
-    expect(saltOf(`${local}@example.org`)).toEqual(saltOf(local));
-    expect(saltOf(`${local}@elsewhere.test`)).toEqual(saltOf(local));
+  for (const local of ['alice', 'a.smith', '"odd one"', 'carol', 'bob', 'nobody']) {
+    const [first, ...others] = ['', '@example.org', '@nowhere.invalid', '@EXAMPLE.ORG'].map((end) => saltOf(local + end));
+    for (const other of others) expect(other, local).toEqual(first);
   }
-  expect(saltOf('alice')).not.toEqual(saltOf('nobody'));
+  expect(saltOf('a.smith@nowhere.invalid')).toEqual([4096, 'salt of alice']);
+  expect(saltOf('carol@nowhere.invalid')).toEqual([4096, 'salt of carol']);
+  expect(saltOf('nobody')).not.toEqual(saltOf('somebody'));
+});
+
+it('an invented salt looks as most of the stored ones do', async () => {
+  const user = async (name: string, saltBytes: number, iterations: number): Promise<User> => ({
+    name,
+    scram: formatScramKeys(await makeScramKeys('secret', Buffer.alloc(saltBytes, 1), iterations)),
+    addresses: [],
+  });
+  const looks = (users: readonly User[]) => {
+    const login = rig({}, undefined, users).authenticator.scram('nobody', CLIENT);
+    return login.ok && [login.keys.iterations, login.keys.salt.length];
+  };
+  const [odd, own, like] = await Promise.all([user('odd', 16, 5000), user('own', 66, 4096), user('like', 66, 4096)]);
+  expect(looks([])).toEqual([60_000, 16]);
+  expect(looks([odd])).toEqual([5000, 16]);
+  expect(looks([odd, own, like])).toEqual([4096, 66]);
 });
 
 it('a proof is for any name of the same user, and for nobody else', async () => {

@@ -2,36 +2,40 @@
  * Logins without a password on the wire: secrets for CRAM-MD5 and APOP, keys for SCRAM, certificates. The part of the
  * authenticator (password-authenticator.ts) that computes nothing slow. Who does not exist gets a secret that nothing
  * matches, and keys with a salt that is the same each time, in every thread and after a restart (RFC 5802 §9), and for all
- * names that differ in their domain alone, as a user's is.
+ * names that differ in their domain alone, as a user's is (known-salts.ts).
  */
 import { randomBytes } from 'node:crypto';
 import type { User } from '../directory/directory.ts';
-import { loginKey } from '../wire/address-key.ts';
 import type { ClientCertificate } from '../wire/session.ts';
 import type { LoginRefusal, LoginResult, ScramLogin } from './authenticator.ts';
 import { THROTTLED, type LoginGate } from './login-gate.ts';
-import { hmac, parseScramKeys, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, type ScramKeys } from './scram-keys.ts';
+import { type KnownSalts, localOf } from './known-salts.ts';
+import { hmac, parseScramKeys, type ScramKeys } from './scram-keys.ts';
 
 export class Proofs {
   readonly #gate: LoginGate;
   readonly #findUser: (name: string) => User | undefined;
   readonly #findHolder: (fingerprint256: string) => User | undefined;
+  readonly #knownSalts: () => KnownSalts;
   readonly #stableKey: Uint8Array;
   readonly #nobodysSecret = randomBytes(24).toString('base64');
 
   /**
    * @param findHolder the one user for whom a certificate with this fingerprint is noted.
+   * @param knownSalts of today's users.
    * @param stableKey 32 secret bytes, the same for every thread and every start.
    */
   constructor(
     gate: LoginGate,
     findUser: (name: string) => User | undefined,
     findHolder: (fingerprint256: string) => User | undefined,
+    knownSalts: () => KnownSalts,
     stableKey: Uint8Array,
   ) {
     this.#gate = gate;
     this.#findUser = findUser;
     this.#findHolder = findHolder;
+    this.#knownSalts = knownSalts;
     this.#stableKey = stableKey;
   }
 
@@ -82,14 +86,16 @@ export class Proofs {
     return named === undefined ? undefined : this.#findUser(named);
   }
 
-  /** Where `x` and `x@example.org` have one salt for users alone, that would tell who is one. */
   #nobodysKeys(name: string): ScramKeys {
-    const local = name.replace(/(?!^)@[^@]*$/, '');
-    const akin = parseScramKeys(this.#findUser(local)?.scram ?? '');
-    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${loginKey(local)}`);
+    const knownSalts = this.#knownSalts();
+    const akin = knownSalts.akinTo(name);
+    const { iterations, saltBytes } = knownSalts.usual;
+    const bytes = (use: string) => hmac(this.#stableKey, `${use} ${localOf(name)}`);
+    // As long as the longest that may be stored.
+    const salt = Buffer.concat([bytes('salt'), bytes('more salt'), bytes('still more salt')]).subarray(0, saltBytes);
     return {
-      iterations: akin?.iterations ?? SCRAM_ITERATIONS,
-      salt: akin?.salt ?? bytes('salt').subarray(0, SCRAM_SALT_BYTES),
+      iterations: akin?.iterations ?? iterations,
+      salt: akin?.salt ?? salt,
       storedKey: bytes('stored key'),
       serverKey: bytes('server key'),
     };

@@ -6,6 +6,7 @@ import 'reflect-metadata';
 import { Container } from 'inversify';
 import type { Config, ListenerConfig } from '@posthorn/config';
 import type { Authenticator, LoginForms } from '../auth/authenticator.ts';
+import { KnownSalts } from '../auth/known-salts.ts';
 import { createDirectory } from '../directory/domains.ts';
 import type { User } from '../directory/directory.ts';
 import type { ListenerSettings, Peer } from '../dispatch/listener.ts';
@@ -50,6 +51,8 @@ export interface Reception {
   user(name: string): User | undefined;
   /** The one user for whom a client certificate with this fingerprint is noted. */
   holder(fingerprint256: string): User | undefined;
+  /** What SCRAM shows of its users. */
+  readonly knownSalts: KnownSalts;
   /** What its users can log in with. */
   readonly forms: LoginForms;
   /** @returns what a connection of this listener needs to make its session. */
@@ -131,6 +134,7 @@ export function wireReception(parts: ReceptionParts): Reception {
   return {
     user: (name) => directory.user(name),
     holder: (fingerprint256) => holders.get(fingerprint256),
+    knownSalts: new KnownSalts(parts.users),
     forms: formsOf(config, parts.users),
     sessionsFor(listener) {
       const hooks = listener.plugins ? parts.pipeline : NO_HOOKS;

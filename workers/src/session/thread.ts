@@ -93,6 +93,7 @@ async function run(data: SessionThreadData, main: NonNullable<typeof parentPort>
   const authenticator = createAuthenticator({
     findUser: (name) => reception?.user(name),
     findHolder: (fingerprint256) => reception?.holder(fingerprint256),
+    knownSalts: () => reception?.knownSalts,
     forms: () => reception?.forms ?? NO_FORMS,
     stableKey: stableKeyOf(config.data),
     bearer: () => bearer,
