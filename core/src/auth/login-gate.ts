@@ -55,6 +55,20 @@ export class LoginGate {
     return this.#late(THROTTLED, spentMs);
   }
 
+  /** A try begins that takes its time, and is seen by `allowsAhead` until it ends. @returns to be called when it ends. */
+  begin(login: string, clientAddress: string): () => void {
+    const end = this.#throttle.begin(loginKey(login), clientAddress, this.#clock.monotonic());
+    return () => end(this.#clock.monotonic());
+  }
+
+  /**
+   * May this login be answered before those that are under way? Each of many guesses would be compared with what is
+   * remembered, and be told apart by that, before the first of them had failed.
+   */
+  allowsAhead(login: string, clientAddress: string): boolean {
+    return this.#throttle.allowsAhead(loginKey(login), clientAddress, this.#clock.monotonic());
+  }
+
   /** A login that is remembered: a success like any other, for the trust in the client and the failures before it. */
   recognise(user: string, login: string, clientAddress: string): LoginResult {
     return this.#succeed(user, login, clientAddress, 'auth.remembered');

@@ -261,6 +261,24 @@ describe('guessing', () => {
     expect(await authenticator.check('alice', 'secret', '198.51.100.1')).toMatchObject({ ok: true });
   });
 
+  // What is remembered answers at once: among many guesses the right one was answered before any other had failed.
+  it('by many tries at once meets nothing that is remembered', async () => {
+    for (const from of [CLIENT, '198.51.100.1']) {
+      const { authenticator } = rig({ maxFailuresPerClient: 3, maxFailuresPerUser: 1000, maxFailuresTrusted: 3 });
+      // He is remembered, and trusted at one of both.
+      await authenticator.check('alice', 'secret', '198.51.100.1');
+      const guesses = Array.from({ length: 9 }, (_, guess) => authenticator.check('alice', `x${guess}`, from));
+      expect(await authenticator.check('alice', 'secret', from)).toEqual({ ok: false, why: 'throttled' });
+      await Promise.all(guesses);
+    }
+    const { authenticator, counted } = rig({ maxFailuresPerClient: 3, maxFailuresTrusted: 3 });
+    await authenticator.check('alice', 'secret', CLIENT);
+    const slips = [authenticator.check('alice', 'slip', CLIENT), authenticator.check('alice', 'slap', CLIENT)];
+    expect(await authenticator.check('alice', 'secret', CLIENT)).toMatchObject({ ok: true });
+    expect(counted.get('auth.remembered')).toBe(1);
+    await Promise.all(slips);
+  });
+
   it('throttles a user who does not exist as one who does', async () => {
     const { authenticator } = rig({ maxFailuresPerUser: 2, maxFailuresPerClient: 1000 });
     for (const name of ['alice', 'nobody']) {

@@ -160,8 +160,14 @@ class PasswordAuthenticator implements Authenticator {
     if (!this.#gate.allows(name, clientAddress)) return Promise.resolve(THROTTLED);
     const user = findUser(name);
     const digest = this.#remembered.digest(user?.name ?? name, user?.passwordHash ?? 'none here', password);
-    // Nobody is remembered who is not there any more. Who wants to be another goes the whole way, and fails at its end.
-    if (user !== undefined && this.#isSelf(user.name, actAs) && this.#remembered.has(user.name, digest, clock.monotonic())) {
+    // Nobody is remembered who is not there any more. Who wants to be another goes the whole way, and fails at its end, and
+    // so does whoever comes with more tries than may fail: among many guesses the right one would be answered first.
+    const isKnown =
+      user !== undefined &&
+      this.#isSelf(user.name, actAs) &&
+      this.#gate.allowsAhead(name, clientAddress) &&
+      this.#remembered.has(user.name, digest, clock.monotonic());
+    if (isKnown) {
       return Promise.resolve(this.#gate.recognise(user.name, name, clientAddress));
     }
     return this.#verifyOnce({ name, actAs, password, user, digest, clientAddress });
@@ -190,9 +196,11 @@ class PasswordAuthenticator implements Authenticator {
       return Promise.resolve(THROTTLED);
     }
     this.#pendingByClient.set(network, fromClient + 1);
+    const end = this.#gate.begin(name, clientAddress);
     const startedAtMs = this.#options.clock.monotonic();
     const result = judged.then((judgement) => {
       this.#pending.delete(key);
+      end();
       const left = (this.#pendingByClient.get(network) ?? 1) - 1;
       if (left === 0) this.#pendingByClient.delete(network);
       else this.#pendingByClient.set(network, left);

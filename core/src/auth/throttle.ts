@@ -5,7 +5,7 @@
  * neighbours behind the same address (a web mail, a shared router); that trust ends after a few failures of its own.
  * The counts are kept in a ledger of fixed size that all threads of a process share.
  */
-import type { Ledger, LedgerEntry } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { clientNetwork, clientSite } from '../wire/client-network.ts';
 
 export interface ThrottleLimits {
@@ -31,6 +31,8 @@ export const DEFAULT_THROTTLE_LIMITS: ThrottleLimits = {
 
 /** A /48 of IPv6 has 65,536 networks, often in one hand: it may fail so many times as often as one of them. */
 const NETWORKS_PER_SITE = 16;
+/** Then a try that is still under way is forgotten: its thread may have died. */
+const MAX_UNDER_WAY_MS = 60_000;
 
 export class Throttle {
   readonly #limits: () => ThrottleLimits;
@@ -44,14 +46,42 @@ export class Throttle {
 
   /** May this client try this login now? @param nowMs on the ledger's clock. */
   allows(login: string, clientAddress: string, nowMs: number): boolean {
+    return this.#allows(login, clientAddress, nowMs, () => 0);
+  }
+
+  /** Would it be allowed though all tries that are under way failed? For an answer that comes before theirs. */
+  allowsAhead(login: string, clientAddress: string, nowMs: number): boolean {
+    return this.#allows(login, clientAddress, nowMs, (key) => this.#ledger.get(underWayKey(key), nowMs)?.count ?? 0);
+  }
+
+  /** A try begins that takes its time. @returns to be called when it ends, however, with the time. */
+  begin(login: string, clientAddress: string, nowMs: number): (nowMs: number) => void {
     const network = clientNetwork(clientAddress);
-    const { maxFailuresPerClient, maxFailuresPerUser } = this.#limits();
+    const keys = [clientKey(network), countKey(login), trustKey(login, network)].map(underWayKey);
+    for (const key of keys) {
+      this.#ledger.change(key, nowMs, (entry) => ({ count: (entry?.count ?? 0) + 1, endsAtMs: nowMs + MAX_UNDER_WAY_MS }));
+    }
+    return (endMs) => {
+      for (const key of keys) {
+        this.#ledger.change(key, endMs, (entry) =>
+          entry === undefined || entry.count <= 1 ? undefined : { ...entry, count: entry.count - 1 },
+        );
+      }
+    };
+  }
+
+  #allows(login: string, clientAddress: string, nowMs: number, underWay: (key: string) => number): boolean {
+    const network = clientNetwork(clientAddress);
     const site = clientSite(clientAddress);
+    const { maxFailuresPerClient, maxFailuresPerUser, maxFailuresTrusted } = this.#limits();
+    const failures = (key: string) => (this.#ledger.get(key, nowMs)?.count ?? 0) + underWay(key);
     const locked =
-      reached(this.#ledger.get(clientKey(network), nowMs), maxFailuresPerClient) ||
-      (site !== undefined && reached(this.#ledger.get(clientKey(site), nowMs), maxFailuresPerClient * NETWORKS_PER_SITE)) ||
-      reached(this.#ledger.get(countKey(login), nowMs), maxFailuresPerUser);
-    return !locked || this.#ledger.get(trustKey(login, network), nowMs) !== undefined;
+      failures(clientKey(network)) >= maxFailuresPerClient ||
+      (site !== undefined && failures(clientKey(site)) >= maxFailuresPerClient * NETWORKS_PER_SITE) ||
+      failures(countKey(login)) >= maxFailuresPerUser;
+    if (!locked) return true;
+    const trust = this.#ledger.get(trustKey(login, network), nowMs);
+    return trust !== undefined && trust.count + underWay(trustKey(login, network)) < maxFailuresTrusted;
   }
 
   failed(login: string, clientAddress: string, nowMs: number): void {
@@ -88,7 +118,4 @@ export class Throttle {
 const clientKey = (network: string) => `c ${network}`;
 const countKey = (login: string) => `u ${login}`;
 const trustKey = (login: string, network: string) => `t ${network} ${login}`;
-
-function reached(entry: LedgerEntry | undefined, limit: number): boolean {
-  return entry !== undefined && entry.count >= limit;
-}
+const underWayKey = (key: string) => `w ${key}`;
