@@ -165,8 +165,8 @@ class PasswordAuthenticator implements Authenticator {
     const isKnown =
       user !== undefined &&
       this.#isSelf(user.name, actAs) &&
-      this.#gate.allowsAhead(name, clientAddress) &&
-      this.#remembered.has(user.name, digest, clock.monotonic());
+      this.#remembered.has(user.name, digest, clock.monotonic()) &&
+      this.#gate.allowsAhead(name, clientAddress);
     if (isKnown) {
       return Promise.resolve(this.#gate.recognise(user.name, name, clientAddress));
     }

@@ -1,4 +1,4 @@
-/** The log as core sees it. Levels as in pino; every line of a session carries `session`, of a message `message`. */
+/** The log as core sees it. Levels as in pino; every line of a session carries `session`, of a message `message`. An Error may be `cause`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
