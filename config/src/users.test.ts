@@ -15,7 +15,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { explain } from './explain.ts';
-import { changeUsers, loadUsers, parseUsers } from './users.ts';
+import { changeUsers } from './change-users.ts';
+import { loadUsers, parseUsers } from './users.ts';
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA';
 /** In a flow mapping its commas would end it. */
@@ -166,7 +167,7 @@ describe('writing', () => {
     expect(readdirSync(join(folder, 'real'))).toEqual(['users.yaml']);
   });
   it('loses nothing when several processes add users at once', async () => {
-    const users = join(import.meta.dirname, '../dist/users.js');
+    const users = join(import.meta.dirname, '../dist/change-users.js');
     const add = (name: string) =>
       `import { changeUsers } from ${JSON.stringify(users)};
        for (const n of [1, 2, 3, 4, 5])

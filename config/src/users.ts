@@ -1,16 +1,13 @@
 /**
- * The file of users: name -> password hash and other ways to log in, addresses, quota. Read by the supervisor at start and reload and by the
- * commands `posthorn user …`, which also write it: atomically, readable for its owner only, comments kept.
+ * The file of users: name -> password hash and other ways to log in, addresses, quota. Read by the supervisor at start and
+ * reload and by the commands `posthorn user …`, which also write it (change-users.ts).
  * Reading gives all users or every problem; a missing file is one without users.
  */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { z } from 'zod';
-import { Document, isMap, parseDocument } from 'yaml';
-import { whileLocked } from './file-lock.ts';
 import { checkShape, inOrder } from './issues.ts';
 import { quota, retentionDays } from './mailboxes.ts';
 import type { Problem } from './problem.ts';
-import { writeAtomically } from './write-atomically.ts';
 import { parseYaml, readText, type YamlSource } from './yaml-source.ts';
 
 /** A user as core's directory takes it. */
@@ -37,7 +34,13 @@ export type UsersResult =
   | { readonly ok: true; readonly users: readonly UserEntry[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/** The users of a text, and where each of them stands in it. */
+export type UsersText =
+  | { readonly ok: true; readonly users: readonly UserEntry[]; readonly source: YamlSource }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Of a file of users: a larger one is not read. */
+export const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 /** A user's name is a folder under data/ and a login: no slash, no leading dot, nothing that needs quoting. */
 export const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+=-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?$/;
@@ -94,6 +97,12 @@ export function loadUsers(file: string): UsersResult {
 
 /** Checks a file of users that is in memory already. */
 export function parseUsers(text: string, file: string): UsersResult {
+  const read = readUsersText(text, file);
+  return read.ok ? { ok: true, users: read.users } : read;
+}
+
+/** As `parseUsers`, with the text's nodes for who means to change them. */
+export function readUsersText(text: string, file: string): UsersText {
   const parsed = parseYaml(text, file);
   if (!parsed.ok) return parsed;
   const shaped = checkShape(usersSchema, parsed.source);
@@ -103,11 +112,11 @@ export function parseUsers(text: string, file: string): UsersResult {
   const users = Object.entries(shaped.value).map(([name, { password, ...rest }]) =>
     given({ name, passwordHash: password, ...rest }),
   );
-  return { ok: true, users };
+  return { ok: true, users, source: parsed.source };
 }
 
 /** A user without the keys that have no value. */
-function given<T extends object>(user: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+export function given<T extends object>(user: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(user).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]: Exclude<T[K], undefined>;
   };
@@ -141,53 +150,4 @@ function withoutSecret(problem: Problem): Problem {
   if (!/\.(password|scram|secret)$/.test(problem.path)) return problem;
   const { source: _source, ...rest } = problem;
   return { ...rest, message: problem.message.replace(/, found .*$/s, '') };
-}
-
-/**
- * `add`: a user who is not there yet, under no spelling of the name. `edit`: one who is, made of what is there at that
- * moment. `remove`: one who is. Names of the two are taken in any case.
- */
-export type UsersChange =
-  | { readonly add: UserEntry }
-  | { readonly edit: string; readonly to: (user: UserEntry) => UserEntry }
-  | { readonly remove: string };
-
-/**
- * Adds, changes or removes one user and writes the file: a new one beside it, synced, renamed over it, mode 0600.
- * Comments and order of the rest stay as they are. One command at a time: none loses what another one wrote.
- * @param file path, or a link to the file, which stays one
- * @returns problems when the file there is not valid (it is left alone then), or when the change would make it so
- * @throws Error with a text for the operator when it cannot be written, a user to be added is there, or one to be changed
- *   or removed is not
- */
-export function changeUsers(file: string, change: UsersChange): UsersResult {
-  const real = existsSync(file) ? realpathSync(file) : file;
-  return whileLocked(real, () => changeLocked(real, change));
-}
-
-function changeLocked(file: string, change: UsersChange): UsersResult {
-  const before = existsSync(file) ? readText(file, MAX_FILE_BYTES) : ({ ok: true, text: '' } as const);
-  if (!before.ok) return before;
-  const checked = parseUsers(before.text, file);
-  if (!checked.ok) return checked;
-  const parsed = parseDocument(before.text, { uniqueKeys: false });
-  const document: Document = isMap(parsed.contents) ? parsed : new Document({});
-  if (!isMap(parsed.contents)) {
-    document.commentBefore =
-      parsed.commentBefore ?? parsed.comment ?? ' Users of Posthorn. `posthorn user add NAME` writes here.';
-  }
-  const wanted = 'add' in change ? change.add.name : 'edit' in change ? change.edit : change.remove;
-  const there = checked.users.find((user) => user.name.toLowerCase() === wanted.toLowerCase());
-  if ('add' in change && there !== undefined) throw new Error(`there is a user ${there.name} already`);
-  if (!('add' in change) && there === undefined) throw new Error(`there is no user ${wanted} in ${file}`);
-  if ('remove' in change) document.delete(there?.name);
-  else {
-    const { name, passwordHash, ...rest } = 'add' in change ? change.add : change.to(there!);
-    const entry = document.createNode(given({ password: passwordHash, ...rest }));
-    document.set(name, entry);
-  }
-  const text = document.toString({ lineWidth: 0 });
-  const after = parseUsers(text, file);
-  if (after.ok) writeAtomically(file, text);
-  return after;
 }

@@ -202,7 +202,8 @@ function makeLookUp(): LookUp {
   };
 }
 
-function keyOf(pair: Pair): string {
+/** @returns the key as plain data has it. */
+export function keyOf(pair: Pair): string {
   return isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
 }
 
