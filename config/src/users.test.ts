@@ -102,6 +102,19 @@ describe('reading', () => {
     expect(text).toMatch(/users\.yaml:3:1: Alice: is the same name as alice/);
     expect(text).not.toContain('c2Fsd');
   });
+  // Who logs in by an address is looked up by name first: the name took the address over.
+  it.each(['boss@example.org', '"boss"@example.org', 'Boss@EXAMPLE.org'])(
+    'the address %s of one is no name of another',
+    (address) => {
+      const text = problemsIn(`boss@example.org: {}\nalice: { addresses: ['${address}'] }`);
+      expect(text).toContain('users.yaml:2:22: alice.addresses[0]: this address is the name of the user boss@example.org\n');
+      expect(problemsIn(`boss@example.org: { addresses: ['${address}'] }`)).toBe('valid');
+    },
+  );
+  it('a name in A-labels is the address of another in UTF-8', () => {
+    const text = problemsIn('alice: { addresses: [boss@münchen.example] }\nboss@xn--mnchen-3ya.example: {}');
+    expect(text).toContain('this address is the name of the user boss@xn--mnchen-3ya.example');
+  });
 });
 
 describe('writing', () => {

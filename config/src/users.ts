@@ -4,6 +4,7 @@
  * Reading gives all users or every problem; a missing file is one without users.
  */
 import { existsSync } from 'node:fs';
+import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { checkShape, inOrder } from './issues.ts';
 import { quota, retentionDays } from './mailboxes.ts';
@@ -122,7 +123,10 @@ export function given<T extends object>(user: T): { [K in keyof T]: Exclude<T[K]
   };
 }
 
-/** Names and addresses belong to one user each, whatever their case: they are folders, and mail must know where to go. */
+/**
+ * Names and addresses belong to one user each, whatever their case: they are folders, and mail must know where to go. Who
+ * logs in by an address is looked up by name first, so a name that is somebody else's address would take it over.
+ */
 function checkNames(
   entries: readonly (readonly [string, { readonly addresses: readonly string[] }])[],
   source: YamlSource,
@@ -130,19 +134,35 @@ function checkNames(
   const problems: Problem[] = [];
   const names = new Map<string, string>();
   const owners = new Map<string, string>();
-  for (const [name, { addresses }] of entries) {
-    const same = names.get(name.toLowerCase());
+  for (const [name] of entries) {
+    const same = names.get(spelling(name));
     if (same !== undefined)
       problems.push(source.problem([name], 'key', `is the same name as ${same}, since case does not count`));
-    else names.set(name.toLowerCase(), name);
+    else names.set(spelling(name), name);
+  }
+  for (const [name, { addresses }] of entries) {
     for (const [index, address] of addresses.entries()) {
-      const owner = owners.get(address.toLowerCase());
+      const key = spelling(address);
+      const owner = owners.get(key);
+      const namesake = names.get(key);
       if (owner !== undefined)
         problems.push(source.problem([name, 'addresses', index], 'value', `this address is ${owner}'s already`));
-      else owners.set(address.toLowerCase(), name);
+      else if (namesake !== undefined && spelling(namesake) !== spelling(name))
+        problems.push(source.problem([name, 'addresses', index], 'value', `this address is the name of the user ${namesake}`));
+      else owners.set(key, name);
     }
   }
   return problems;
+}
+
+/** One for all forms of a name or an address that mail and logins take for the same. */
+function spelling(text: string): string {
+  const at = text.lastIndexOf('@');
+  if (at < 0) return text.toLowerCase();
+  const local = text.slice(0, at).toLowerCase();
+  const domain = text.slice(at + 1).toLowerCase();
+  const plain = /^".*"$/s.test(local) ? local.slice(1, -1).replace(/\\(.)/gs, '$1') : local;
+  return `${plain}@${/^[\x21-\x7e]*$/.test(domain) ? domain : domainToASCII(domain) || domain}`;
 }
 
 /** A password written in clear by mistake must not travel on into a log. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { ADDRESS, type Config, SENDER, USER_NAME, writeAtomically } from '@posthorn/config';
 import type { User } from '@posthorn/core/directory/directory';
 import type { SourceUser } from '@posthorn/core/auth/user-source';
+import { loginKey } from '@posthorn/core/wire/address-key';
 import { openUserSource } from '../user-source.ts';
 import { SettingsError } from './settings-error.ts';
 
@@ -53,28 +54,38 @@ function listedBefore(file: string): readonly SourceUser[] | undefined {
   }
 }
 
-/** Those whose name can be a folder, and what of their addresses is nobody's yet. */
+/**
+ * Those whose name can be a folder, and what of their addresses is nobody's yet. Who logs in by an address is looked up by
+ * name first: a name that is the address of another user would take it over, and so would an address that is a name.
+ */
 function usable(listed: readonly SourceUser[], own: readonly User[]): { users: User[]; leftOut: string[] } {
   const leftOut: string[] = [];
-  const names = new Set(own.map(({ name }) => name.toLowerCase()));
-  const taken = new Set(own.flatMap(({ addresses }) => addresses.map((address) => address.toLowerCase())));
-  const take = (set: Set<string>, text: string, form: RegExp) => {
-    const key = text.toLowerCase();
-    const fits = text.length <= MAX_CHARACTERS && form.test(text) && !set.has(key);
-    if (fits) set.add(key);
-    else leftOut.push(text);
-    return fits;
+  const fits = (text: string, form: RegExp, free: boolean) => {
+    const good = text.length <= MAX_CHARACTERS && form.test(text) && free;
+    if (!good) leftOut.push(text);
+    return good;
   };
-  const users = listed
-    .filter(({ name }) => take(names, name, USER_NAME))
-    .map(({ name, addresses, sendAs = [], quotaBytes }) => ({
-      name,
-      elsewhere: true as const,
-      addresses: addresses.filter((address) => take(taken, address, ADDRESS)),
-      // Many may write as one.
-      ...grants(sendAs.filter((sender) => take(new Set(), sender, SENDER))),
-      ...(quotaBytes === undefined ? {} : { quotaBytes }),
-    }));
+  const taken = new Set(own.flatMap(({ addresses }) => addresses.map(loginKey)));
+  const named = new Map<string, unknown>(own.map((user) => [loginKey(user.name), user]));
+  const accepted = listed.filter((user) => {
+    const key = loginKey(user.name);
+    const good = fits(user.name, USER_NAME, !named.has(key) && !taken.has(key));
+    if (good) named.set(key, user);
+    return good;
+  });
+  const users = accepted.map((user) => ({
+    name: user.name,
+    elsewhere: true as const,
+    addresses: user.addresses.filter((address) => {
+      const key = loginKey(address);
+      const good = fits(address, ADDRESS, !taken.has(key) && (named.get(key) ?? user) === user);
+      if (good) taken.add(key);
+      return good;
+    }),
+    // Many may write as one.
+    ...grants((user.sendAs ?? []).filter((sender) => fits(sender, SENDER, true))),
+    ...(user.quotaBytes === undefined ? {} : { quotaBytes: user.quotaBytes }),
+  }));
   return { users, leftOut };
 }
 
