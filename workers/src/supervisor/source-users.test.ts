@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@posthorn/config';
@@ -8,10 +11,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withSourceUsers } from './source-users.ts';
 
 let folder: string;
+const servers: Server[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'posthorn-source-'));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+  rmSync(folder, { recursive: true });
+});
 
 function configWith(source: Record<string, unknown>): Config {
   return { data: folder, auth: { source } } as unknown as Config;
@@ -53,5 +60,29 @@ describe('names and addresses', () => {
       { name: 'carol@example.org', elsewhere: true, addresses: ['carol@example.org'] },
     ]);
     expect(leftOut).toEqual(['Own@example.org', 'carol@example.org', 'bob@example.org']);
+  });
+});
+
+describe('a source that cannot be asked', () => {
+  async function listen(location: string): Promise<string> {
+    const server = createServer((_request, response) => response.writeHead(302, { location }).end()).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+  const problemOf = async (url: string) => {
+    const error: unknown = await withSourceUsers(configWith({ http: { url } }), [], () => undefined).catch(
+      (reason: unknown) => reason,
+    );
+    return error instanceof Error ? error.message : 'none';
+  };
+
+  // All that was told was "users cannot be listed: fetch failed".
+  it('is told of with the reason: nobody there, a redirect', async () => {
+    expect(await problemOf(await listen('/elsewhere'))).toMatch(/^users cannot be listed: .*redirect/);
+    const gone = await listen('');
+    const [server] = servers.splice(1);
+    await new Promise((resolve) => server?.close(resolve));
+    expect(await problemOf(gone)).toMatch(/^users cannot be listed: .*ECONNREFUSED/);
   });
 });

@@ -13,6 +13,7 @@ import { SettingsError } from './settings-error.ts';
 
 /** Of a name, which is a folder, or an address. */
 const MAX_CHARACTERS = 200;
+const MAX_CAUSES = 5;
 
 /**
  * @param own users of users.yaml, which come first: a name or an address of theirs is nobody else's.
@@ -35,7 +36,7 @@ export async function withSourceUsers(
     mkdirSync(config.data, { recursive: true });
     writeAtomically(kept, JSON.stringify(listed));
   } catch (error) {
-    const problem = `users cannot be listed: ${error instanceof Error ? error.message : String(error)}`;
+    const problem = `users cannot be listed: ${withCauses(error)}`;
     const before = listedBefore(kept);
     if (before === undefined) throw new SettingsError(problem, { cause: error });
     listed = before;
@@ -87,6 +88,20 @@ function usable(listed: readonly SourceUser[], own: readonly User[]): { users: U
     ...(user.quotaBytes === undefined ? {} : { quotaBytes: user.quotaBytes }),
   }));
   return { users, leftOut };
+}
+
+/** `fetch failed` says nothing: why (refused, a redirect, a certificate that nobody trusts) is in the causes. */
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const texts: string[] = [];
+  let here: unknown = error;
+  for (let depth = 0; here instanceof Error && depth < MAX_CAUSES; depth += 1, here = here.cause) {
+    // Where each of several addresses refused, the text is empty.
+    const text = here.message === '' && 'code' in here ? String(here.code) : here.message;
+    // Some errors tell their cause themselves.
+    if (!texts.some((one) => one.includes(text))) texts.push(text);
+  }
+  return texts.join(': ');
 }
 
 function grants(sendAs: readonly string[]): Pick<User, 'sendAs'> {
