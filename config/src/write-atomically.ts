@@ -1,11 +1,23 @@
 /**
  * One way to write a small file that matters (users, certificate, first configuration): synced, then renamed into place.
  */
-import { closeSync, fchownSync, fstatSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * Writes a file so that after a crash either the old or the new one is there, whole; only its owner may read it (0600).
+ * Writes a file so that after a crash either the old or the new one is there, whole. A new one only its owner may
+ * read (0600); one that was there keeps owner, group and mode.
  * @throws Error with a text for the operator and the system's error as its cause; the old file is untouched then
  */
 export function writeAtomically(file: string, text: string): void {
@@ -13,7 +25,7 @@ export function writeAtomically(file: string, text: string): void {
   try {
     const descriptor = openSync(beside, 'wx', 0o600);
     try {
-      keepOwner(descriptor, file);
+      keepAccess(descriptor, file);
       writeFileSync(descriptor, text);
       fsyncSync(descriptor);
     } finally {
@@ -32,10 +44,16 @@ export function writeAtomically(file: string, text: string): void {
   }
 }
 
-/** Root may change what belongs to the server's own user, who has to be able to read it afterwards. */
-function keepOwner(descriptor: number, file: string): void {
+/**
+ * Who could read the file, by owner or by group, can read it afterwards, and nobody else: the server's user may be another
+ * than the one who changes it. Still empty, and closed to all others, until it belongs to whom it should.
+ */
+function keepAccess(descriptor: number, file: string): void {
   const before = statSync(file, { throwIfNoEntry: false });
-  if (before !== undefined && before.uid !== fstatSync(descriptor).uid) fchownSync(descriptor, before.uid, before.gid);
+  if (before === undefined) return;
+  const now = fstatSync(descriptor);
+  if (before.uid !== now.uid || before.gid !== now.gid) fchownSync(descriptor, before.uid, before.gid);
+  fchmodSync(descriptor, before.mode & 0o777);
 }
 
 /** @returns what the operator is told: the file, and why in the system's words. */
