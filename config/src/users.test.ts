@@ -66,6 +66,10 @@ describe('reading', () => {
     const carol = { name: 'carol', scram, secret: 'hunter2hunter2', certificates: [print], addresses: [] };
     expect(result).toEqual({ ok: true, users: [carol] });
   });
+  it('an empty list of certificates is one: by no certificate', () => {
+    const carol = { name: 'carol', certificates: [], addresses: [] };
+    expect(parseUsers('carol: { certificates: [] }', 'u')).toEqual({ ok: true, users: [carol] });
+  });
   it('sendAs takes addresses, whole domains and any sender, and nothing else', () => {
     const result = parseUsers('alice: { sendAs: [boss@example.net, "@example.com", "*"] }', 'u');
     expect(result).toEqual({

@@ -20,7 +20,7 @@ export interface UserEntry {
   readonly scram?: string;
   /** In clear, for CRAM-MD5 and APOP. */
   readonly secret?: string;
-  /** SHA-256 fingerprints, `AB:CD:…`. */
+  /** SHA-256 fingerprints, `AB:CD:…`: these certificates alone; none: no certificate. */
   readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
   /** Further addresses to write as: whole ones, `@domain`, or `*`. */
@@ -70,7 +70,6 @@ const userSchema = z.strictObject({
     .optional(),
   certificates: z
     .array(z.string().regex(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/, 'expected a SHA-256 fingerprint, such as AB:CD:… with 32 pairs'))
-    .min(1)
     .optional(),
   addresses: z.array(z.string().regex(ADDRESS, 'expected an address, such as alice@example.org')).default([]),
   sendAs: z

@@ -7,9 +7,9 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { makeCa } from '../lib/certificates.ts';
+import { makeCa, type TestCa } from '../lib/certificates.ts';
 import { run } from '../lib/process.ts';
-import { type Posthorn, POSTHORN, startPosthorn } from '../lib/server.ts';
+import { DOMAIN, type Posthorn, POSTHORN, startPosthorn } from '../lib/server.ts';
 
 let server: Posthorn;
 let password: string;
@@ -23,7 +23,7 @@ beforeAll(async () => {
   expect(added.stderr).toBe('');
 });
 /** Lets every listener ask for certificates of a CA, and takes one of it for bob. */
-async function certificateOfBob(): Promise<{ cert: string; key: string; other: { cert: string; key: string } }> {
+async function certificateOfBob(): Promise<{ cert: string; key: string; other: { cert: string; key: string }; ca: TestCa }> {
   const ca = await makeCa('clients');
   const [pair, stranger] = await Promise.all(['bob', 'stranger'].map((name) => ca.issue({ name, use: 'client' })));
   writeFileSync(join(server.folder, 'clients.pem'), ca.certificate);
@@ -32,8 +32,8 @@ async function certificateOfBob(): Promise<{ cert: string; key: string; other: {
   const listeners = config.listeners.map((one) => ({ ...one, clientCertificates: 'request', clientCa: './clients.pem' }));
   writeFileSync(server.configFile, JSON.stringify({ ...config, listeners }));
   const noted = await server.command('user', 'certificate', 'bob', join(server.folder, 'bob.pem'), '--config', server.configFile);
-  expect(noted).toMatchObject({ code: 0, stdout: expect.stringContaining('bob has 1 certificates') as string });
-  return { cert: pair!.certificate, key: pair!.key, other: { cert: stranger!.certificate, key: stranger!.key } };
+  expect(noted).toMatchObject({ code: 0, stdout: expect.stringMatching(/^bob has \d certificates?\n/) as string });
+  return { cert: pair!.certificate, key: pair!.key, other: { cert: stranger!.certificate, key: stranger!.key }, ca };
 }
 
 afterAll(async () => {
@@ -183,4 +183,23 @@ it('a client is locked out by all threads at once, but not from the user it logg
     ...Array.from({ length: 3 }, () => '-ERR [SYS/TEMP'),
   ]);
   expect(await login('bob', password)).toMatch(/^\+OK bob has/);
+});
+
+// The key went from users.yaml, and without it an address in any certificate of the CA was enough.
+it('`posthorn user certificate` without a file shuts out every certificate, with an address of the user too', async () => {
+  const { ca } = await certificateOfBob();
+  const { certificate: cert, key } = await ca.issue({ name: 'bob', email: [`bob@${DOMAIN}`], use: 'client' });
+  const asBob = async () => {
+    const client = await open(server.ports.pop3s, { cert, key });
+    const reply = await client.ask(`AUTH EXTERNAL ${encode('bob')}`);
+    client.socket.destroy();
+    return reply;
+  };
+  const shut = await server.command('user', 'certificate', 'bob', '--config', server.configFile);
+  expect(shut).toMatchObject({ code: 0, stdout: expect.stringContaining('bob logs in by no certificate; without') as string });
+  expect(await asBob()).toMatch(/^-ERR \[AUTH\]/);
+  const users = join(server.folder, 'users.yaml');
+  writeFileSync(users, readFileSync(users, 'utf8').replace(/^ *certificates: \[\]\n/m, ''));
+  expect(await server.command('reload', '--config', server.configFile)).toMatchObject({ code: 0 });
+  expect(await asBob()).toMatch(/^\+OK bob has/);
 });

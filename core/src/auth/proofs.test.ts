@@ -11,8 +11,9 @@ const FINGERPRINT = Array.from({ length: 32 }, () => 'AB').join(':');
 const scram = formatScramKeys(await makeScramKeys('secret', Buffer.from('salt of alice'), 4096));
 const ALICE: User = { name: 'alice', scram, secret: 'secret of alice', addresses: ['alice@example.org'] };
 const BOB: User = { name: 'bob', addresses: [], certificates: [FINGERPRINT] };
+const CAROL: User = { name: 'carol', addresses: ['carol@example.org'], certificates: [] };
 
-function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck, known: readonly User[] = [ALICE, BOB]) {
+function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck, known: readonly User[] = [ALICE, BOB, CAROL]) {
   const log: Log = { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0, with: () => log };
   const waits: { delayMs: number; end: () => void }[] = [];
   const users = new Set(known);
@@ -20,7 +21,7 @@ function rig(limits: Partial<AuthenticatorLimits> = {}, bearer?: BearerCheck, kn
   const authenticator = createAuthenticator({
     findUser: (name) => [...users].find((user) => [user.name, ...user.addresses].some((one) => loginKey(one) === loginKey(name))),
     knownSalts: () => knownSalts,
-    findHolder: (fingerprint256) => [ALICE, BOB].find((user) => user.certificates?.includes(fingerprint256)),
+    findHolder: (fingerprint256) => [ALICE, BOB, CAROL].find((user) => user.certificates?.includes(fingerprint256)),
     forms: () => ({ password: true, secret: true, scram: true, bearer: true }),
     stableKey: Buffer.alloc(32, 7),
     bearer: () => bearer,
@@ -119,6 +120,8 @@ it('a certificate is its user’s by an address or by its fingerprint', async ()
   expect(await check(of(['email:alice@example.org']), 'bob')).toMatchObject({ ok: false });
   // Who has fingerprints logs in by them alone.
   expect(await check(of(['email:bob']), 'bob')).toMatchObject({ ok: false });
+  expect(await check(of(['email:carol@example.org']))).toMatchObject({ ok: false });
+  expect(await check(of(['email:carol@example.org']), 'carol')).toMatchObject({ ok: false });
   expect(await check(of(['dns:alice@example.org']))).toMatchObject({ ok: false });
   expect(await check(of([]))).toMatchObject({ ok: false });
 });

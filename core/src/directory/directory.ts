@@ -14,7 +14,7 @@ export interface User {
   readonly scram?: string;
   /** A password in clear, for CRAM-MD5 and APOP. */
   readonly secret?: string;
-  /** SHA-256 fingerprints of certificates, `AB:CD:…`; given, these alone log in by EXTERNAL. */
+  /** SHA-256 fingerprints of certificates, `AB:CD:…`; given, these alone log in by EXTERNAL, and with none no certificate does. */
   readonly certificates?: readonly string[];
   readonly addresses: readonly string[];
   /** Other addresses the user may write as: whole ones, `@domain`, or `*` for any. */

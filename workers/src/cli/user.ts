@@ -70,17 +70,25 @@ export function addUser(program: Command): void {
     });
   user
     .command('certificate')
-    .description('let a user log in by a client certificate (EXTERNAL); without a file: by none of his own any more')
+    .description('let a user log in by a client certificate (EXTERNAL) and by no other; without a file: by none any more')
     .argument('<name>')
     .argument('[file]', 'PEM file of the certificate')
     .option(...CONFIG_OPTION)
     .action(async (name: string, file: string | undefined, options: Options) => {
       const config = configOf(options);
       const fingerprint = file === undefined ? undefined : fingerprintOf(file);
-      const to = ({ certificates = [], ...kept }: UserEntry) =>
-        fingerprint === undefined ? kept : { ...kept, certificates: [...new Set([...certificates, fingerprint])] };
+      // Without a list an address in any certificate of the CA would do: what takes them away leaves an empty one.
+      const to = (kept: UserEntry) => ({
+        ...kept,
+        certificates: fingerprint === undefined ? [] : [...new Set([...(kept.certificates ?? []), fingerprint])],
+      });
       const user = mustFind(change(config, { edit: name, to }), name);
-      process.stdout.write(`${user.name} has ${user.certificates?.length ?? 0} certificates\n`);
+      const many = user.certificates?.length ?? 0;
+      process.stdout.write(
+        many === 0
+          ? `${user.name} logs in by no certificate; without \`certificates\` in ${config.users} one with an address of his does again\n`
+          : `${user.name} has ${many} ${many === 1 ? 'certificate' : 'certificates'}\n`,
+      );
       await reload(config);
     });
   user
