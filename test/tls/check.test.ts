@@ -111,6 +111,24 @@ test.concurrent('prints versions, ciphers and the certificate for each name, of 
   }
 });
 
+test.concurrent('a second kind of key for a name that the first certificate does not have is warned of, as never shown', async (context) => {
+  const rig = await startRig(context, { config: SMALL });
+  const { server } = rig;
+  const ca = await makeCa('our CA');
+  const certificates: object[] = [];
+  for (const kind of ['ec', 'rsa'] as const) {
+    const { certificate, key } = await ca.issue({ name: kind, dns: ['mail.other.test'], kind });
+    writeFileSync(join(server.folder, `${kind}.pem`), certificate);
+    writeFileSync(join(server.folder, `${kind}.key`), key);
+    certificates.push({ certificate: `${kind}.pem`, key: `${kind}.key` });
+  }
+  await change(rig, ({ tls }) => ({ tls: { ...(tls as object), certificates } }));
+  const warning = 'of the certificates for mail.other.test the one with a key of kind rsa is shown alone, not that of kind ec';
+  const { reports } = await check(rig, '--json', '--listener', 'pop3s');
+  expect(reports()[0]?.warnings.join()).toContain(warning);
+  expect((await server.command('check', server.configFile)).stderr).toContain(`warning: ${warning}`);
+});
+
 test.concurrent('tells what is wrong, with exit code 1', async (context) => {
   const rig = await startRig(context, { config: SMALL });
   const { server } = rig;

@@ -46,6 +46,7 @@ async function serve(options: Partial<ServerTlsOptions> = {}) {
   });
   const outcomes: (Secured | Error)[] = [];
   const sockets: TLSSocket[] = [];
+  const endPoints: (Uint8Array | undefined)[] = [];
   const server = createServer((plain) => {
     const socket = tls.secure(plain);
     sockets.push(socket);
@@ -53,13 +54,14 @@ async function serve(options: Partial<ServerTlsOptions> = {}) {
     socket.once('secure', () => {
       const secured = tls.secured(socket);
       outcomes.push(secured);
+      endPoints.push(secured.ok ? secured.facts.channelBinding?.serverEndPoint() : undefined);
       if (secured.ok) socket.end('hello');
       else socket.destroy();
     });
   }).listen(0, '127.0.0.1');
   servers.push(server);
   await once(server, 'listening');
-  return { port: (server.address() as AddressInfo).port, outcomes, sockets };
+  return { port: (server.address() as AddressInfo).port, outcomes, sockets, endPoints };
 }
 
 interface Seen {
@@ -117,6 +119,25 @@ describe('certificates by name', () => {
     expect(await kind('ECDHE-RSA-AES128-GCM-SHA256')).toBe('one-rsa');
     expect(await kind('ECDHE-ECDSA-AES128-GCM-SHA256')).toBe('one');
     expect(await kind('ECDHE-RSA-AES128-GCM-SHA256', 'one.example')).toBe('one-rsa');
+    // A context handed over for a name shows one certificate alone: clients of the other kind that asked by name got no TLS.
+    expect(await kind('ECDHE-ECDSA-AES128-GCM-SHA256', 'one.example')).toBe('one');
+    expect(await kind('ECDHE-ECDSA-AES128-GCM-SHA256', 'nobody.test')).toBe('one');
+    for (const [sigalgs, shown] of [
+      ['ECDSA+SHA256', 'one'],
+      ['RSA-PSS+SHA256', 'one-rsa'],
+    ] as const)
+      expect((await shake(port, { sigalgs, servername: 'one.example' })).shown).toBe(shown);
+  });
+
+  it('of two kinds for a name that the first certificate does not have every client is shown RSA', async () => {
+    for (const identities of [
+      [wild, one, oneRsa],
+      [wild, oneRsa, one],
+    ]) {
+      const { port } = await serve({ identities });
+      expect((await shake(port, { servername: 'one.example' })).shown).toBe('one-rsa');
+      expect((await shake(port, { servername: 'a.example.org' })).shown).toBe('wild');
+    }
   });
 });
 
@@ -305,5 +326,32 @@ describe('channel bindings', () => {
     const { exporter } = await shake((server.address() as AddressInfo).port, { maxVersion });
     expect(bindings[0]).toEqual(exports ? exporter : undefined);
     expect(bindings[1]).toEqual(createHash('sha256').update(new X509Certificate(one.certificate).raw).digest());
+  });
+
+  // The answer was that of the certificate which the connection began with, though another was shown for the name.
+  it.each([
+    [undefined, 'one', false],
+    ['one.example', 'one', false],
+    ['mail.example.org', 'wild', true],
+  ] as const)(
+    'of a session taken up again have a certificate only where there is one (asked for %s)',
+    async (servername, own, known) => {
+      const { port, endPoints } = await serve();
+      const options = servername === undefined ? {} : { servername };
+      const { session } = await shake(port, options);
+      expect((await shake(port, { ...options, session })).reused).toBe(true);
+      const { certificate } = own === 'one' ? one : wild;
+      const hash = createHash('sha256').update(new X509Certificate(certificate).raw).digest();
+      expect(endPoints.map((one) => one && Buffer.from(one))).toEqual([hash, known ? hash : undefined]);
+    },
+  );
+
+  it('of two kinds are those of the certificate that was shown', async () => {
+    const { port, endPoints } = await serve();
+    for (const sigalgs of ['RSA-PSS+SHA256', 'ECDSA+SHA256']) await shake(port, { sigalgs, servername: 'one.example' });
+    const hashes = [oneRsa, one].map(({ certificate }) =>
+      createHash('sha256').update(new X509Certificate(certificate).raw).digest(),
+    );
+    expect(endPoints.map((shown) => shown && Buffer.from(shown))).toEqual(hashes);
   });
 });

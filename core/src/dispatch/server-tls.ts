@@ -3,10 +3,11 @@
  * tickets. The thread makes one for each listener and set of settings; connection.ts wraps its socket by it and asks it
  * for the facts. A broken certificate throws when it is made, never in a handshake of another name.
  */
-import { constants, createHash, type X509Certificate } from 'node:crypto';
+import { constants, createHash, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { TlsFacts } from '../wire/session.ts';
+import { CertificateChoice } from './certificate-choice.ts';
 import { serverEndPointOf, subjectAltNamesOf } from './certificate-facts.ts';
 import { ALPN, profileOptions, type TlsProfile } from './tls-profile.ts';
 
@@ -55,22 +56,18 @@ const SCOPE_BYTES = 32;
 
 export class ServerTls {
   readonly #options: ServerTlsOptions;
+  readonly #choice: CertificateChoice;
   readonly #default: SecureContext;
-  readonly #byName = new Map<string, TlsIdentity[]>();
   /** Made when first asked for: with hundreds of certificates a reload would hold up every session of the thread. */
   readonly #contexts = new Map<string, SecureContext>();
 
   /** @throws Error when the default certificate, its key or the CA file cannot be used */
   constructor(options: ServerTlsOptions) {
     this.#options = options;
-    const [first] = options.identities;
+    const [first, ...more] = options.identities;
     if (first === undefined) throw new Error(`listener ${options.listener} has no certificate`);
-    for (const identity of options.identities) {
-      for (const name of identity.names) this.#byName.set(name, [...(this.#byName.get(name) ?? []), identity]);
-    }
-    // Another kind of key for the same name goes with it.
-    const others = first.names[0] === undefined ? [] : (this.#byName.get(first.names[0]) ?? []);
-    this.#default = this.#contextOf([first, ...others]);
+    this.#choice = new CertificateChoice([first, ...more]);
+    this.#default = this.#contextOf(this.#choice.first);
   }
 
   /** Begins the handshake on a connection from which nothing more is read in clear. */
@@ -122,34 +119,28 @@ export class ServerTls {
   }
 
   /**
-   * A session that was taken up again has no certificate of its own: with one key in the context it can only have been
-   * that one, since tickets do not outlive a change of certificates.
+   * A session that was taken up again shows no certificate, and the socket has that of the context which the connection
+   * began with, whatever the name: where one alone is shown for the name it can only have been that one, since tickets do
+   * not outlive a change of certificates.
    */
   #serverEndPoint(socket: TLSSocket): Uint8Array | undefined {
     if (socket.destroyed) return undefined;
-    const asked = this.#identitiesFor(typeof socket.servername === 'string' ? socket.servername : '');
-    if (socket.isSessionReused() && asked.length > 1) return undefined;
+    if (socket.isSessionReused()) {
+      const [one, ...more] = this.#choice.shownFor(typeof socket.servername === 'string' ? socket.servername : '');
+      return one === undefined || more.length > 0 ? undefined : serverEndPointOf(new X509Certificate(one.certificate));
+    }
     const own = socket.getX509Certificate();
     return own === undefined ? undefined : serverEndPointOf(own);
   }
 
-  #contextFor(name: string): SecureContext {
-    const identities = this.#identitiesFor(name);
-    return identities.length === 0 ? this.#default : this.#contextOf(identities);
+  /** @returns undefined where the connection goes on with what it began with: only that can show several kinds of key. */
+  #contextFor(name: string): SecureContext | undefined {
+    const shown = this.#choice.shownFor(name);
+    return shown === this.#choice.first ? undefined : this.#contextOf(shown);
   }
 
-  /** Exact names before wildcards; at most one of each kind of key. */
-  #identitiesFor(asked: string): TlsIdentity[] {
-    const name = asked.toLowerCase();
-    const dot = name.indexOf('.');
-    return (this.#byName.get(name) ?? (dot > 0 ? this.#byName.get(`*${name.slice(dot)}`) : undefined) ?? []).filter(
-      (one, index, all) => all.findIndex(({ keyType }) => keyType === one.keyType) === index,
-    );
-  }
-
-  #contextOf(identities: readonly TlsIdentity[]): SecureContext {
-    const distinct = identities.filter((one, index) => identities.findIndex(({ keyType }) => keyType === one.keyType) === index);
-    const key = distinct.map(({ fingerprint256 }) => fingerprint256).join(' ');
+  #contextOf(shown: readonly TlsIdentity[]): SecureContext {
+    const key = shown.map(({ fingerprint256 }) => fingerprint256).join(' ');
     const made = this.#contexts.get(key);
     if (made !== undefined) return made;
     const { profile, clientCa, clientCrl, ticketKeys, sessionTimeoutSeconds } = this.#options;
@@ -157,8 +148,8 @@ export class ServerTls {
     const context = createSecureContext({
       ...ofProfile,
       ...(clientCrl === undefined ? {} : { secureOptions: (ofProfile.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET }),
-      cert: distinct.map(({ certificate }) => certificate),
-      key: distinct.map((one) => one.key),
+      cert: shown.map(({ certificate }) => certificate),
+      key: shown.map((one) => one.key),
       ...(clientCa === undefined ? {} : { ca: clientCa }),
       ...(clientCrl === undefined ? {} : { crl: revocationLists(clientCrl) }),
       ticketKeys: Buffer.from(ticketKeys),

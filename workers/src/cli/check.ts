@@ -11,6 +11,7 @@ import type { LoadedPlugin } from '../plugin/loader.ts';
 import { readConfig, readUsers } from '../supervisor/settings.ts';
 import { readTls } from '../supervisor/tls-files.ts';
 import { CliError, warn } from './common.ts';
+import { hiddenCertificates } from './hidden-certificates.ts';
 
 export function addCheck(program: Command): void {
   program
@@ -44,16 +45,16 @@ async function checkLogins(config: Config): Promise<void> {
   }
 }
 
-/** A certificate that ends soon: nothing that keeps a server from starting. */
+/** A certificate that ends soon, or is never shown: nothing that keeps a server from starting. */
 async function tlsWarnings(config: Config): Promise<string[]> {
   const { identities, listeners } = await readTls(config);
-  const own = Object.values(listeners).flatMap((one) => one.identities ?? []);
-  const ends = [...identities, ...own].flatMap(({ names: [name = 'a certificate'], endsAtMs }) => {
+  const own = Object.values(listeners).map((one) => one.identities ?? []);
+  const ends = [identities, ...own].flat().flatMap(({ names: [name = 'a certificate'], endsAtMs }) => {
     const daysLeft = Math.floor((endsAtMs - Date.now()) / 86_400_000);
     if (daysLeft >= 14) return [];
     return [daysLeft < 0 ? `the certificate of ${name} has expired` : `the certificate of ${name} ends in ${daysLeft} days`];
   });
-  return ends;
+  return [...new Set([...ends, ...[identities, ...own].flatMap(hiddenCertificates)])];
 }
 
 /** REQUIRETLS is offered, and nothing goes out with TLS: such mail is taken, and comes back. */

@@ -11,6 +11,7 @@ import type { TlsMaterial } from '../ipc.ts';
 import { readConfig } from '../supervisor/settings.ts';
 import { readTls } from '../supervisor/tls-files.ts';
 import { CliError } from './common.ts';
+import { hiddenCertificates } from './hidden-certificates.ts';
 import { probe, type TlsReport, type Wanted } from './tls-probe.ts';
 import { refusesClear, type TlsTarget } from './tls-target.ts';
 
@@ -79,7 +80,8 @@ async function examine(
     const clear = target.how === 'implicit' ? 'none' : (await refusesClear(target)) ? 'refused' : 'taken';
     const problems = [...offers.problems];
     if (listener.requireTls && clear === 'taken') problems.push('takes commands in clear, though requireTls is set');
-    return { ...none, how: target.how, clear, offers, problems, warnings: offers.warnings };
+    const warnings = [...offers.warnings, ...hiddenCertificates(tls.listeners[name]?.identities ?? tls.identities)];
+    return { ...none, how: target.how, clear, offers, problems, warnings };
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     return { ...none, how: target.how, problems: [`no TLS with it: ${cause}`], warnings: [] };
