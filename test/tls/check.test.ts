@@ -177,6 +177,22 @@ test.concurrent('a self-signed certificate is a warning, and requireTls is tried
   }
 });
 
+// TLS 1.2 was said to be refused: the server hangs up before our end has the end of the handshake.
+test.concurrent('where a client certificate is required both versions and all ciphers are found without one', async (context) => {
+  const rig = await startRig(context, { config: SMALL });
+  writeFileSync(join(rig.server.folder, 'clients.pem'), (await makeCa('clients')).certificate);
+  const listed = async () => {
+    const [report] = (await check(rig, '--json', '--listener', 'submissions')).reports();
+    return report?.offers && { versions: report.offers.versions, ciphers: report.offers.ciphers };
+  };
+  const before = await listed();
+  await change(rig, ({ listeners }) => ({
+    listeners: (listeners as object[]).map((one) => ({ ...one, clientCertificates: 'require', clientCa: './clients.pem' })),
+  }));
+  expect(before?.versions).toEqual(['TLSv1.2', 'TLSv1.3']);
+  expect(await listed()).toEqual(before);
+});
+
 test.concurrent('LMTP is asked by LHLO, and who is taken for a proxy says its header first', async (context) => {
   const rig = await startRig(context, { config: SMALL });
   const [port] = await freePorts(1);

@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { checkServerIdentity, getCiphers, type ConnectionOptions, type SecureVersion, type TLSSocket } from 'node:tls';
-import { connectTls, type TlsTarget } from './tls-target.ts';
+import { connectTls, HungUpError, type TlsTarget } from './tls-target.ts';
 
 export interface CertificateReport {
   /** Empty for a client that asks for none. */
@@ -102,11 +102,15 @@ function offer(version: SecureVersion, ciphers: string): ConnectionOptions {
   };
 }
 
-/** A refusal in the handshake is an answer; that nobody is there any more is an error. */
+/**
+ * A refusal in the handshake is an answer; that nobody is there any more is an error. Who hangs up for the want of a client
+ * certificate takes the version from those who have one.
+ */
 async function takes(target: TlsTarget, options: ConnectionOptions): Promise<boolean> {
   try {
     return await withTls(target, options, () => true);
   } catch (error) {
+    if (error instanceof HungUpError) return true;
     if (isRefusal(error)) return false;
     throw error;
   }
@@ -128,8 +132,11 @@ async function ciphersOf(target: TlsTarget, version: SecureVersion, known: reado
       const list = version === 'TLSv1.3' ? left.join(':') : `${left.join(':')}:@SECLEVEL=0`;
       chosen = await withTls(target, offer(version, list), (socket) => socket.getCipher().name);
     } catch (error) {
-      if (isRefusal(error)) break;
-      throw error;
+      if (!(error instanceof HungUpError)) {
+        if (isRefusal(error)) break;
+        throw error;
+      }
+      chosen = error.cipher;
     }
     found.push(chosen);
     const rest = left.filter((name) => name !== chosen.toUpperCase());

@@ -37,8 +37,22 @@ const IN_CLEAR = {
 } as const;
 
 /**
+ * The other end hung up once both had agreed on version, cipher and keys (TLS 1.2 and older). One that requires a client
+ * certificate does, before its last word has come; in TLS 1.3 the handshake has ended here by then.
+ */
+export class HungUpError extends Error {
+  /** As `getCipher().name`. */
+  readonly cipher: string;
+
+  constructor(cipher: string, cause?: Error) {
+    super('hung up when the handshake was nearly done, as for the want of a client certificate', { cause });
+    this.cipher = cipher;
+  }
+}
+
+/**
  * Connects and finishes a handshake; the caller destroys the socket.
- * @throws Error: no connection, no TLS offered, the handshake failed (then with OpenSSL's `code`), or too late
+ * @throws Error: no connection, no TLS offered, the handshake failed (then with OpenSSL's `code`), or too late; HungUpError
  */
 export async function connectTls(target: TlsTarget, options: ConnectionOptions): Promise<TLSSocket> {
   const plain = connectPlain({ host: target.host, port: target.port });
@@ -109,9 +123,16 @@ function handshake(plain: Socket, options: ConnectionOptions): Promise<TLSSocket
   return new Promise((resolve, reject) => {
     // Its certificate is looked at, not trusted.
     const socket = connect({ socket: plain, rejectUnauthorized: false, ...options });
+    let cipher: string | undefined;
+    socket.on('keylog', (line: Buffer) => {
+      // The master secret; the secrets of TLS 1.3 have other labels.
+      if (line.toString('latin1').startsWith('CLIENT_RANDOM ')) cipher = socket.getCipher().name;
+    });
+    const failed = (error?: Error) =>
+      reject(cipher === undefined ? (error ?? new Error('closed in the handshake')) : new HungUpError(cipher, error));
     socket.once('secureConnect', () => resolve(socket));
-    socket.once('close', () => reject(new Error('closed in the handshake')));
+    socket.once('close', () => failed());
     // Stays: what comes after the handshake (a server that wants a client certificate hangs up) is no matter here.
-    socket.on('error', reject);
+    socket.on('error', failed);
   });
 }
