@@ -49,6 +49,30 @@ describe('a certificate', () => {
     expect(() => readIdentity({ ...one, key: other.key }, 'tls')).toThrow(/is not the key of/);
   });
 
+  // `chain.pem is not the key of` sent people off to look for another key.
+  it('comes before those between it and the CA, and the error says so', async () => {
+    const [own, ca] = [await make('own'), await make('ca-first')];
+    const chain = join(folder, 'wrong-order.pem');
+    writeFileSync(chain, `${readFileSync(ca.certificate, 'utf8')}${readFileSync(own.certificate, 'utf8')}`);
+    expect(() => readIdentity({ certificate: chain, key: own.key }, 'tls.certificates[0]')).toThrow(
+      /^tls\.certificates\[0\]\.certificate: .*wrong-order\.pem has the certificates in the wrong order: the server's own, whose key is .*own\.key, has to be the first, and is number 2$/,
+    );
+  });
+
+  // A certificate in place of the key was told of as `DECODER routines::unsupported`.
+  it('or a key that is something else is told of by what is there', async () => {
+    const one = await make('mixed-up');
+    writeFileSync(join(folder, 'empty'), '');
+    const problem = (certificate: string, key: string) => () => readIdentity({ certificate, key }, 'tls');
+    expect(problem(one.certificate, one.certificate)).toThrow(
+      /^tls\.key: .*mixed-up\.pem has no "BEGIN PRIVATE KEY" in it: expected a PEM file with one, found CERTIFICATE$/,
+    );
+    expect(problem(one.key, one.key)).toThrow(
+      /^tls\.certificate: .*mixed-up\.key has no "BEGIN CERTIFICATE" in it: expected a PEM file with one, found PRIVATE KEY$/,
+    );
+    expect(problem(one.certificate, join(folder, 'empty'))).toThrow(/^tls\.key: .*empty has no .*, found no PEM$/);
+  });
+
   it('has a key without a passphrase', async () => {
     const one = await make('locked');
     const locked = createPrivateKey(readFileSync(one.key)).export({

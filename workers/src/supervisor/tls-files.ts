@@ -3,7 +3,7 @@
  * tickets. Called when settings are read, by `posthorn check`, and when a file has changed (tls-upkeep.ts). All or
  * nothing: what a session thread could not use is a SettingsError here, naming the key and the file.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Config } from '@posthorn/config';
@@ -75,17 +75,20 @@ export function readIdentity(entry: Entry, path: string): TlsIdentity {
   const key = readPem(entry.key, `${path}.key`);
   // Nobody is there to type it when the server starts.
   if (/ENCRYPTED/.test(key)) throw new SettingsError(`${path}.key: ${entry.key} has a passphrase: keep the key without one`);
-  let belongs: boolean;
-  try {
-    belongs = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch (error) {
-    const which = certificate.includes('-----BEGIN CERTIFICATE-----')
-      ? `${path}.key: ${entry.key}`
-      : `${path}.certificate: ${entry.certificate}`;
-    throw new SettingsError(`${which} is no usable PEM file: ${messageOf(error)}`, { cause: error });
+  expectIn(certificate, 'CERTIFICATE', `${path}.certificate: ${entry.certificate}`);
+  expectIn(key, 'PRIVATE KEY', `${path}.key: ${entry.key}`);
+  const privateKey = parsed(() => createPrivateKey(key), `${path}.key: ${entry.key}`);
+  const own = parsed(() => new X509Certificate(certificate), `${path}.certificate: ${entry.certificate}`);
+  if (!own.checkPrivateKey(privateKey)) {
+    const place = certificatesIn(certificate).findIndex((pem) => isOf(pem, privateKey));
+    throw new SettingsError(
+      place < 0
+        ? `${path}.key: ${entry.key} is not the key of ${entry.certificate}`
+        : `${path}.certificate: ${entry.certificate} has the certificates in the wrong order: the server's own, whose key is ` +
+            `${entry.key}, has to be the first, and is number ${place + 1}`,
+    );
   }
-  if (!belongs) throw new SettingsError(`${path}.key: ${entry.key} is not the key of ${entry.certificate}`);
-  const curve = new X509Certificate(certificate).publicKey.asymmetricKeyDetails?.namedCurve;
+  const curve = own.publicKey.asymmetricKeyDetails?.namedCurve;
   if (curve !== undefined && !TLS_CURVES.test(curve)) {
     throw new SettingsError(
       `${path}.certificate: ${entry.certificate} has a key on ${curve}, which TLS does not know: use prime256v1`,
@@ -98,6 +101,38 @@ export function readIdentity(entry: Entry, path: string): TlsIdentity {
     throw new SettingsError(`${path}.certificate: ${entry.certificate} cannot be used: ${messageOf(error)}`, { cause: error });
   }
   return identityOf(certificate, key, entry.names);
+}
+
+/** @throws SettingsError that says what is there instead, since OpenSSL's words for it help nobody */
+function expectIn(pem: string, what: 'CERTIFICATE' | 'PRIVATE KEY', where: string): void {
+  const kinds = [...pem.matchAll(/^-----BEGIN (.+?)-----/gm)].map(([, kind = '']) => kind);
+  // `EC PRIVATE KEY` is one, too, and `TRUSTED CERTIFICATE`.
+  if (kinds.some((kind) => kind.endsWith(what))) return;
+  const found = kinds.length === 0 ? 'no PEM' : kinds[0];
+  throw new SettingsError(`${where} has no "BEGIN ${what}" in it: expected a PEM file with one, found ${found}`);
+}
+
+/** @throws SettingsError */
+function parsed<T>(parse: () => T, where: string): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new SettingsError(`${where} is no usable PEM file: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Each certificate of a PEM file. */
+function certificatesIn(pem: string): string[] {
+  return [...pem.matchAll(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)].map(([one]) => one);
+}
+
+/** Has this certificate the key? One that is broken has not. */
+function isOf(pem: string, key: KeyObject): boolean {
+  try {
+    return new X509Certificate(pem).checkPrivateKey(key);
+  } catch {
+    return false;
+  }
 }
 
 function identityOf(certificate: string, key: string, names: readonly string[] | undefined): TlsIdentity {
@@ -123,7 +158,7 @@ function namesIn(certificate: X509Certificate): string[] {
 function readCa(file: string, path: string): string {
   const text = readPem(file, path);
   try {
-    for (const [pem] of text.matchAll(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)) {
+    for (const pem of certificatesIn(text)) {
       if (!new X509Certificate(pem).ca) throw new Error('a certificate in it is not that of a CA');
     }
     if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate is in it');
