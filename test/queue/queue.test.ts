@@ -238,3 +238,14 @@ test('a far due time does not rest on one long timer, and close leaves none', as
   await rig.queue.close();
   expect(rig.clock.timers).toBe(0);
 });
+
+// It waits for a plugin's answer, so that nothing of it is sent, and nothing is given back yet.
+test('a message that was removed before it was sent to anybody is forgotten by a crash, too', async () => {
+  await rig.accept('a');
+  await rig.queue.takeDue(1);
+  rig.queue.onRemove(() => false);
+  expect(await rig.queue.remove('a')).toBe('removed');
+  await rig.restart();
+  expect(await rig.queue.takeDue(1)).toEqual([]);
+  expect([...rig.store.held.keys()]).toEqual([]);
+});

@@ -373,9 +373,10 @@ export function createQueue(ports: QueuePorts): Queue {
       const entry = active.get(id);
       if (entry !== undefined) {
         entry.message.removed = true;
-        if (takeBack?.(id) === false) return 'removed';
-        await store.settle(id, stateRemoved(entry));
-        return 'being-sent';
+        const isBeingSent = takeBack?.(id) !== false;
+        // Also where a plugin is asked about it still: a crash before it answers would bring the message back.
+        if (active.has(id)) await store.settle(id, stateRemoved(entry));
+        return isBeingSent ? 'being-sent' : 'removed';
       }
       const reading = loading.get(id);
       if (reading !== undefined) reading.removed = true;

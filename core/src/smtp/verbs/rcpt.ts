@@ -67,7 +67,9 @@ export function recipient(conversation: Conversation, bytes: string): RcptArgume
   if (resolution.is === 'unknown') return refuse(conversation, transaction, address, mailboxUnavailable550);
   if (resolution.is === 'foreign' && !conversation.client.mayRelay)
     return refuse(conversation, transaction, address, relayDenied554);
-  const full = isPostmaster(address, resolution) ? undefined : refuseFull(conversation, resolution);
+  const full = isPostmaster(address, resolution)
+    ? undefined
+    : refuseFull(conversation.ports, resolution, transaction.parameters.sizeBytes ?? 0);
   if (full !== undefined) return refuse(conversation, transaction, address, full);
   return { transaction, address, resolution, parameters };
 }
