@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  type Stats,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -52,8 +53,20 @@ function keepAccess(descriptor: number, file: string): void {
   const before = statSync(file, { throwIfNoEntry: false });
   if (before === undefined) return;
   const now = fstatSync(descriptor);
-  if (before.uid !== now.uid || before.gid !== now.gid) fchownSync(descriptor, before.uid, before.gid);
-  fchmodSync(descriptor, before.mode & 0o777);
+  const isKept = (before.uid === now.uid && before.gid === now.gid) || giveTo(descriptor, before, now);
+  // A group that is not the one it had gets no access by it.
+  fchmodSync(descriptor, before.mode & (isKept ? 0o777 : 0o707));
+}
+
+/** @returns false where only the group could not be kept: the file's owner need not be in it. @throws the system's error */
+function giveTo(descriptor: number, before: Stats, now: Stats): boolean {
+  try {
+    fchownSync(descriptor, before.uid, before.gid);
+    return true;
+  } catch (error) {
+    if (before.uid !== now.uid || (error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    return false;
+  }
 }
 
 /** @returns what the operator is told: the file, and why in the system's words. */

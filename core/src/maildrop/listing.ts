@@ -78,6 +78,7 @@ async function countSizes(maildir: string, files: FoundFile[], skipped: Skipped)
   const kept = new Map<string, MessageSizes>();
   const sizes: (MessageSizes | undefined)[] = [];
   const moved: number[] = [];
+  let looked = 0;
   let counted = 0;
   for (const [at, file] of files.entries()) {
     if (at % NAMES_PER_TURN === NAMES_PER_TURN - 1) await setImmediate();
@@ -89,12 +90,15 @@ async function countSizes(maildir: string, files: FoundFile[], skipped: Skipped)
     known ??= await readSizeIndex(maildir, skipped);
     let found = known.get(base);
     if (found === undefined) {
-      if (counted % FILES_PER_TURN === FILES_PER_TURN - 1) await setImmediate();
+      if (looked % FILES_PER_TURN === FILES_PER_TURN - 1) await setImmediate();
       const measured = measure(maildir, file, skipped);
       const outcome = measured instanceof Promise ? await measured : measured;
+      looked++;
       if (outcome === undefined) moved.push(at);
-      else if (outcome !== 'skipped') found = outcome;
-      counted++;
+      else if (outcome !== 'skipped') {
+        found = outcome;
+        counted++;
+      }
     }
     sizes.push(found);
     if (found !== undefined) kept.set(base, found);
@@ -102,7 +106,9 @@ async function countSizes(maildir: string, files: FoundFile[], skipped: Skipped)
   await countMoved(maildir, files, sizes, moved, skipped);
   for (const at of moved) {
     const found = sizes[at];
-    if (found !== undefined) kept.set(files[at]!.parsed.base, found);
+    if (found === undefined) continue;
+    kept.set(files[at]!.parsed.base, found);
+    counted++;
   }
   if (counted > 0 || (known !== undefined && kept.size < known.size)) await writeSizeIndex(maildir, kept, skipped);
   const uidls = new Set<string>();

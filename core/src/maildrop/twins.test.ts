@@ -100,6 +100,22 @@ describe('two files whose names have the same unique part', () => {
     expect(await session()).toEqual(new Map());
   });
 
+  // A program that copies writes the new name before it takes the old one away: a login in between made two of it, for good.
+  it.each([
+    ['new/1.a,S=8,W=8', 'cur/1.a,S=8,W=8:2,S'],
+    ['cur/2.a:2,', 'cur/2.a:2,S'],
+  ])('and the same bytes, are one message, and nothing is renamed: %s and %s', async (one, other) => {
+    put(one, 'one: 1\r\n');
+    put(other, 'one: 1\r\n');
+    const [uidl] = [...(await session()).values()];
+    expect(existsSync(join(root, 'alice/Maildir', one)) && existsSync(join(root, 'alice/Maildir', other))).toBe(true);
+    rmSync(join(root, 'alice/Maildir', one));
+    expect([...(await session()).values()]).toEqual([uidl]);
+    put(one, 'one: 1\r\n');
+    await session(() => true);
+    expect(texts()).toEqual([]);
+  });
+
   it('are told apart when the second comes later: the first keeps the UIDL it was seen under', async () => {
     put('cur/44.same,S=8,W=8:2,S', 'one: 1\r\n');
     const before = await session();

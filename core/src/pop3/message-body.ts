@@ -91,11 +91,13 @@ async function asItIs(source: AsyncIterator<Uint8Array>): Promise<{ first: Uint8
 }
 
 /**
- * The file's own size is looked after by the drop. That of a surrogate stands in no name that another program gave, and may
- * be wrong where it does: nobody reads a message to list it.
+ * The file's own size is looked after by the drop. That of a surrogate may be wrong where it is told. Where it is not, as in
+ * names that other programs gave, it is left so: another name would make another message of it to them.
  */
 function checkSize(c: Conversation, drop: Maildrop, index: number, sizeBytes: number): void {
-  if (!c.utf8 && sizeBytes !== sizeFor(c, drop.messages[index]!)) drop.distrust(index, `sent in ASCII as ${sizeBytes} octets`);
+  const { surrogateBytes } = drop.messages[index]!;
+  if (!c.utf8 && surrogateBytes !== undefined && sizeBytes !== surrogateBytes)
+    drop.distrust(index, `sent in ASCII as ${sizeBytes} octets`);
 }
 
 function gone(c: Conversation, index: number, error: unknown): Outcome {
